@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What configuration may know of a policy: its name, its settings, its check. How it runs is behind `hooks`, which only the
+ * worker understands (worker/policy/policy.h). The list of all policies is handed in by main.
+ */
+#ifndef GW_CONF_POLICY_H
+#define GW_CONF_POLICY_H
+
+#include "conf/field.h"
+
+struct policy_hooks;
+
+struct policy_type {
+	const char *name;	     /* as written in the file: policy = "headers" */
+	const char *help;	     /* for the manual */
+	const struct fields *fields; /* its settings, without the word `policy` itself */
+	const struct policy_hooks *hooks;
+};
+
+/* One entry of a `policies` list. */
+struct conf_policy {
+	const struct policy_type *type;
+	void *conf; /* struct of type->fields */
+};
+
+/* Once per process, before anything is read or decoded. NULL-terminated, borrowed for life. */
+void policy_types_set(const struct policy_type *const *list);
+const struct policy_type *const *policy_types(void);
+const struct policy_type *policy_type_find(struct str name);
+
+#endif

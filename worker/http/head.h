@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The version-neutral head of a request or response: what policies see, what codecs read and write. All slices live in the request's
+ * workspace. Field order and spelling are kept; removing marks, adding appends.
+ */
+#ifndef GW_HEAD_H
+#define GW_HEAD_H
+
+#include "conf/method.h"
+#include "shm/base/str.h"
+#include "shm/base/ws.h"
+
+enum hdr_flag { HDR_HOP = 1, HDR_ONCE = 2, HDR_FORBID_CONN = 4 };
+enum hdr_id {
+	HDR_OTHER,
+#define HDR(ID, name, flags) HDR_##ID,
+#include "worker/http/hdr.def"
+#undef HDR
+	HDR_ID_COUNT
+};
+enum hdr_id hdr_lookup(struct str name);     /* case folded; HDR_OTHER when not known */
+unsigned hdr_flags(enum hdr_id id);
+struct str hdr_name(enum hdr_id id);	     /* lower case */
+
+struct hdr {
+	struct str name, value;
+	uint16_t id; /* enum hdr_id */
+	bool gone;   /* removed; writers skip it */
+};
+
+enum body_kind {
+	BODY_NONE,    /* nothing follows */
+	BODY_LENGTH,  /* Content-Length octets */
+	BODY_CHUNKED, /* length unknown beforehand (chunked in h1, END_STREAM in h2) */
+	BODY_EOF      /* h1 response until close */
+};
+
+struct head {
+	struct ws *ws;
+	bool request;
+	uint8_t minor;	/* HTTP/1.minor of who sent it; 2 for HTTP/2 */
+	/* request */
+	enum http_method method;
+	struct str method_text;
+	struct str target;    /* as received */
+	struct str scheme, authority; /* authority: Host or absolute-form, lower-cased host, port kept; "" for none */
+	struct str host;      /* authority without port and brackets kept for IPv6 */
+	struct str path;      /* normalised (url.h), begins with "/"; "*" for OPTIONS * */
+	struct str query;     /* raw, without "?" */
+	bool has_query;
+	bool expect_continue;
+	/* response */
+	uint16_t status;
+	struct str reason;
+	/* both */
+	bool keepalive;	      /* the sender keeps the connection open after this message */
+	enum body_kind body;
+	uint64_t length;      /* BODY_LENGTH; also metadata of HEAD and 304 responses */
+	bool has_length;
+	struct str upgrade;   /* wanted protocol when Connection: upgrade, else "" */
+	struct hdr *h;
+	uint32_t n, cap;
+	struct hdr *first[HDR_ID_COUNT]; /* quick find; may point at a gone one: use head_get */
+	struct hdr *trailers;
+	uint32_t n_trailers;
+};
+
+void head_init(struct head *h, struct ws *ws, bool request);
+/* Appends. False over the workspace limit. name and value are borrowed (must live in ws or be static). */
+bool head_add(struct head *h, struct str name, struct str value);
+bool head_add_id(struct head *h, enum hdr_id id, struct str value);
+struct hdr *head_get(const struct head *h, enum hdr_id id);	 /* first that is not gone, or NULL */
+struct hdr *head_next(const struct head *h, const struct hdr *after); /* next of the same name */
+struct hdr *head_find(const struct head *h, struct str name);	 /* any name */
+struct str head_value(const struct head *h, enum hdr_id id);	 /* "" when absent */
+unsigned head_remove(struct head *h, struct str name);		 /* all of that name; `_` and `-` are the same letter; returns how many */
+unsigned head_remove_id(struct head *h, enum hdr_id id);
+bool head_set(struct head *h, struct str name, struct str value); /* remove all, add one */
+/* RFC 9110 7.6.1: marks hop-by-hop fields and those Connection names gone. Before anything is added. -1 when Connection names a field
+ * it must not (HDR_FORBID_CONN). */
+int head_strip_hop(struct head *h) NODISCARD;
+
+#endif
