@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Tests. Every runner prints its own findings and appends one line "name passed failed skipped" to
+# $(BUILD)/test-results; test/totals adds them up and decides the exit code.
+#
+#: make unit                 CMocka programs, one per test/unit/**/*_test.c
+#: make scen                 wire scenarios, test/scen/*.vtc by varnishtest (SCEN=name for some)
+#: make system               whole-system tests, test/system by pytest (PYTEST_ARGS= for some)
+#: make fuzz FUZZ_TIME=60    libFuzzer targets, test/fuzz/fuzz_*.c, that many seconds each
+#: make lint                 layers, sizes, banned functions, format, clang-tidy, cppcheck ...
+#: make requirements         every requirement with the tests that name it
+#: make coverage             line coverage by gcovr, in build-cov
+#: make bench                CPU per request against a byte-blind relay, nginx and HAProxy
+#: make bench-compare        the same for two commits or builds (A=, B=)
+#: make torture-reload       1,000 reloads under load
+#: make chaos                children killed and stopped under load
+RESULTS	:= $(BUILD)/test-results
+FUZZ_TIME ?= 60
+CHECK_FUZZ_TIME ?= 4
+SCEN	?=
+PYTEST_ARGS ?=
+
+# --- unit: each program links the library, so only what it calls ----------------------------------
+UNIT_SRC := $(sort $(shell find $(DIRS:%=test/unit/%) -name '*_test.c' 2>/dev/null))
+UNIT_LIB := $(call obj,$(sort $(filter-out %_test.c,$(wildcard test/unit/*.c))))
+UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+
+$(UNIT_BIN): %: %.o $(UNIT_LIB) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+.PHONY: unit-bins unit
+unit-bins: $(UNIT_BIN)
+unit: unit-bins
+	@test/unit/run $(RESULTS) $(JOBS) $(UNIT_BIN)
+
+# --- fuzz: the library once more, by clang, in build-fuzz -----------------------------------------
+FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+$(FUZZ_BIN): %: %.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+.PHONY: fuzz-bins fuzz
+fuzz-bins: $(FUZZ_BIN)
+fuzz:
+	@$(MAKE) BUILD=build-fuzz CC=clang SAN=fuzzer-no-link,address,undefined OPT="-O1 -g" fuzz-bins
+	@test/fuzz/run $(RESULTS) $(FUZZ_TIME) $(JOBS) build-fuzz
+
+# --- against the real binary ----------------------------------------------------------------------
+.PHONY: scen system torture-reload chaos
+scen: all
+	@test/scen/run $(RESULTS) $(JOBS) $(BUILD) $(SCEN)
+system: all
+	@GW_BUILD=$(BUILD) GW_RESULTS=$(RESULTS) GW_SAN=$(SAN) \
+		$(PYTHON) -m pytest -q test/system $(PYTEST_ARGS)
+torture-reload: all
+	@GW_BUILD=$(BUILD) $(PYTHON) test/system/torture_reload.py $(TORTURE_ARGS)
+chaos: all
+	@GW_BUILD=$(BUILD) $(PYTHON) test/system/chaos.py $(CHAOS_ARGS)
+
+# --- everything -----------------------------------------------------------------------------------
+# One runner's failure does not keep the others from running: the totals say all of it at the end.
+.PHONY: check check-tests
+check:
+	@contrib/deps run build test lint
+	@mkdir -p $(BUILD) && : >$(RESULTS)
+	@$(MAKE) all unit-bins || { echo 'build 0 1 0' >>$(RESULTS); test/totals $(RESULTS); exit 1; }
+	-@$(MAKE) lint
+	-@$(MAKE) unit
+	-@$(MAKE) scen
+	-@$(MAKE) system
+	-@$(MAKE) fuzz FUZZ_TIME=$(CHECK_FUZZ_TIME)
+	@test/totals $(RESULTS)
+
+# The running tests alone, for another build (SAN=): the fuzz targets are sanitized in any case.
+check-tests:
+	@mkdir -p $(BUILD) && : >$(RESULTS)
+	@$(MAKE) all unit-bins || { echo 'build 0 1 0' >>$(RESULTS); test/totals $(RESULTS); exit 1; }
+	-@$(MAKE) unit
+	-@$(MAKE) scen
+	-@$(MAKE) system
+	@test/totals $(RESULTS)
+
+# --- looking at the tree --------------------------------------------------------------------------
+.PHONY: lint requirements coverage bench bench-compare bench-tools
+lint:
+	@contrib/lint/lint $(RESULTS) $(JOBS)
+requirements:
+	@test/requirements
+coverage:
+	@$(MAKE) COV=1 coverage-run
+.PHONY: coverage-run
+coverage-run: all unit-bins
+	@find $(BUILD) -name '*.gcda' -delete
+	@: >$(RESULTS)
+	-@$(MAKE) unit
+	-@$(MAKE) scen
+	-@$(MAKE) system
+	@test/coverage $(BUILD)
+
+BENCH_BIN := $(addprefix $(BUILD)/test/bench/,$(basename $(notdir $(wildcard test/bench/*.c))))
+$(BENCH_BIN): %: %.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+bench-tools: $(BENCH_BIN)
+bench:
+	@contrib/deps run build bench
+	@$(MAKE) all bench-tools
+	@test/bench/bench --build $(BUILD) $(BENCH_ARGS)
+bench-compare:
+	@contrib/deps run build bench
+	@$(MAKE) bench-tools
+	@test/bench/compare --build $(BUILD) "$(A)" "$(B)" $(BENCH_ARGS)
+
+-include $(patsubst %,%.d,$(UNIT_BIN) $(FUZZ_BIN) $(BENCH_BIN)) $(UNIT_LIB:.o=.d)
