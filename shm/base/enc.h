@@ -21,4 +21,7 @@ int enc_unpercent(struct str s, struct ws *ws, struct str *out_r) NODISCARD;
  * UTF-8 replaced with U+FFFD. Returns octets written, or -1 when `cap` does not hold them. */
 ssize_t enc_json(struct str s, char *out, size_t cap);
 
+/* Octets of the valid UTF-8 character s begins with (no overlong form, no surrogate), 0 for none. */
+unsigned enc_utf8_len(struct str s);
+
 #endif
