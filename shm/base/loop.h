@@ -19,6 +19,14 @@ struct watch {
 	void (*fn)(struct watch *w, uint32_t events);
 };
 
+static inline void
+watch_init(struct watch *w, void (*fn)(struct watch *w, uint32_t events))
+{
+	w->fd = -1;
+	w->events = 0;
+	w->fn = fn;
+}
+
 /* Runs once, at the end of this turn (or of the next, when set from a deferred call). */
 struct defer {
 	struct list node;

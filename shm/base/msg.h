@@ -28,6 +28,7 @@ struct msg {
 	uint32_t id; /* correlates question and answer; chosen by the asker */
 	uint32_t len, at; /* payload length, read position */
 	bool bad; /* sticky: overflow on put, overrun on get */
+	bool received; /* the descriptors are ours to close */
 	int n_fds, fd_at;
 	int fds[MSG_FDS];
 	char data[MSG_MAX];

@@ -65,9 +65,10 @@ rnd_u64(void)
 uint64_t
 rnd_below(uint64_t n)
 {
-	uint64_t reject = (0 - n) % n, v; /* 2^64 mod n values would be drawn once too often */
+	uint64_t reject, v;
 
 	BUG_ON(n == 0);
+	reject = (0 - n) % n; /* 2^64 mod n: as many values would be drawn once too often */
 	do
 		v = rnd_u64();
 	while (v < reject);

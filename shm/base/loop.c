@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The event loop. One epoll set and one array of fetched events; loop_del looks through what of
+ * that array is still to come, which is what makes closing a descriptor from any callback safe.
+ */
+#include "shm/base/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "shm/base/bug.h"
+#include "shm/base/clock.h"
+
+#define LOOP_MAGIC  0x4c4f4f50u
+#define LOOP_EVENTS 256
+
+struct signal_row {
+	void (*fn)(void *arg, int signo);
+	void *arg;
+};
+
+struct loop {
+	uint32_t magic;
+	int epfd;
+	struct timers *timers;
+	struct list defers;
+	void (*turn_fn)(void *arg);
+	void *turn_arg;
+	uint64_t turns;
+	bool stop, busy;
+
+	struct watch signals; /* fd -1 until the first loop_signal */
+	sigset_t mask;
+	struct signal_row handlers[_NSIG];
+
+	int n_events, at_event; /* fetched, and the next to be handed out */
+	struct epoll_event events[LOOP_EVENTS];
+};
+
+struct loop *
+loop_new(void)
+{
+	struct loop *l = xcalloc(1, sizeof(*l));
+
+	l->magic = LOOP_MAGIC;
+	l->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epfd < 0) {
+		free(l);
+		return NULL;
+	}
+	clock_tick();
+	l->timers = timers_new(clock_ms());
+	list_init(&l->defers);
+	sigemptyset(&l->mask);
+	l->signals.fd = -1;
+	return l;
+}
+
+void
+loop_free(struct loop **lp)
+{
+	struct loop *l = *lp;
+
+	if (l == NULL)
+		return;
+	CHECK_MAGIC(l, LOOP_MAGIC);
+	BUG_ON(l->busy);
+	if (l->signals.fd >= 0)
+		close(l->signals.fd);
+	close(l->epfd);
+	list_each_safe (n, &l->defers)
+		list_del(n);
+	timers_free(&l->timers);
+	l->magic = 0;
+	free(l);
+	*lp = NULL;
+}
+
+struct timers *
+loop_timers(struct loop *l)
+{
+	return l->timers;
+}
+
+static int
+control(struct loop *l, int op, struct watch *w, int fd, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.ptr = w};
+
+	if (epoll_ctl(l->epfd, op, fd, &ev) < 0)
+		return -1;
+	w->fd = fd;
+	w->events = events;
+	return 1;
+}
+
+int
+loop_add(struct loop *l, struct watch *w, int fd, uint32_t events)
+{
+	return control(l, EPOLL_CTL_ADD, w, fd, events);
+}
+
+int
+loop_mod(struct loop *l, struct watch *w, uint32_t events)
+{
+	return w->events == events ? 1 : control(l, EPOLL_CTL_MOD, w, w->fd, events);
+}
+
+void
+loop_del(struct loop *l, struct watch *w)
+{
+	if (w->fd < 0)
+		return;
+	/* Fails only where the descriptor was closed before, which took it out of the set. */
+	epoll_ctl(l->epfd, EPOLL_CTL_DEL, w->fd, NULL);
+	w->fd = -1;
+	w->events = 0;
+	for (int i = l->at_event; i < l->n_events; i++)
+		if (l->events[i].data.ptr == w)
+			l->events[i].data.ptr = NULL;
+}
+
+void
+defer_init(struct defer *d, void (*fn)(struct defer *d))
+{
+	list_init(&d->node);
+	d->fn = fn;
+}
+
+void
+loop_defer(struct loop *l, struct defer *d)
+{
+	if (list_empty(&d->node))
+		list_push(&l->defers, &d->node);
+}
+
+void
+defer_cancel(struct defer *d)
+{
+	list_del(&d->node);
+}
+
+static void
+signals_ready(struct watch *w, uint32_t events)
+{
+	struct loop *l = container_of(w, struct loop, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (w->fd >= 0 && read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		struct signal_row *row = &l->handlers[info.ssi_signo];
+
+		if (row->fn != NULL)
+			row->fn(row->arg, (int)info.ssi_signo);
+	}
+}
+
+void
+loop_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), void *arg)
+{
+	int fd;
+
+	BUG_ON(signo <= 0 || signo >= _NSIG);
+	l->handlers[signo] = (struct signal_row){fn, arg};
+	sigaddset(&l->mask, signo);
+	BUG_ON(sigprocmask(SIG_BLOCK, &l->mask, NULL) < 0);
+	fd = signalfd(l->signals.fd, &l->mask, SFD_NONBLOCK | SFD_CLOEXEC);
+	BUG_ON(fd < 0); /* set-up: one descriptor per process */
+	if (l->signals.fd >= 0)
+		return;
+	l->signals.fn = signals_ready;
+	BUG_ON(loop_add(l, &l->signals, fd, EPOLLIN) < 0);
+}
+
+void
+loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg)
+{
+	l->turn_fn = fn;
+	l->turn_arg = arg;
+}
+
+static int
+wait_ms(const struct loop *l, int max_wait_ms)
+{
+	int due = list_empty(&l->defers) ? timers_wait(l->timers, clock_ms()) : 0;
+
+	if (due < 0 || max_wait_ms < 0)
+		return due < 0 ? max_wait_ms : due;
+	return MIN(due, max_wait_ms);
+}
+
+static void
+run_events(struct loop *l)
+{
+	while (l->at_event < l->n_events) {
+		struct epoll_event *ev = &l->events[l->at_event++];
+		struct watch *w = ev->data.ptr;
+
+		if (w != NULL)
+			w->fn(w, ev->events);
+	}
+	l->n_events = l->at_event = 0;
+}
+
+static void
+run_defers(struct loop *l)
+{
+	struct list last, *n;
+
+	/* Up to a mark: what a deferred call defers comes after it and waits for the next turn. */
+	list_push(&l->defers, &last);
+	while ((n = list_first(&l->defers)) != &last) {
+		struct defer *d = container_of(n, struct defer, node);
+
+		list_del(n);
+		d->fn(d);
+	}
+	list_del(&last);
+}
+
+void
+loop_turn(struct loop *l, int max_wait_ms)
+{
+	int n;
+
+	CHECK_MAGIC(l, LOOP_MAGIC);
+	BUG_ON(l->busy); /* a turn within a turn would hand out events twice */
+	n = epoll_wait(l->epfd, l->events, LOOP_EVENTS, wait_ms(l, max_wait_ms));
+	BUG_ON(n < 0 && errno != EINTR);
+	l->busy = true;
+	l->n_events = MAX(n, 0);
+	l->turns++;
+	clock_tick();
+	if (l->turn_fn != NULL)
+		l->turn_fn(l->turn_arg);
+	run_events(l);
+	timers_run(l->timers, clock_ms());
+	run_defers(l);
+	l->busy = false;
+}
+
+void
+loop_run(struct loop *l)
+{
+	while (!l->stop)
+		loop_turn(l, -1);
+	l->stop = false;
+}
+
+void
+loop_stop(struct loop *l)
+{
+	l->stop = true;
+}
+
+uint64_t
+loop_turns(const struct loop *l)
+{
+	return l->turns;
+}
