@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Socket addresses as text and bytes: IPv4, IPv6 ("[::1]:80"), Unix sockets ("unix:/path"). Numeric only, nothing here
- * asks a resolver. CIDR blocks and lists of them.
+ * Socket addresses as text and bytes: IPv4, IPv6 ("[::1]:80"), Unix sockets ("unix:/path"). Numeric
+ * only, nothing here asks a resolver. CIDR blocks.
  */
 #ifndef GW_ADDR_H
 #define GW_ADDR_H
@@ -15,27 +15,34 @@
 
 struct addr {
 	uint8_t family; /* AF_INET, AF_INET6, AF_UNIX; 0 = none */
-	uint16_t port;	/* host order */
+	uint16_t port;  /* host order */
 	union {
 		uint8_t ip[16]; /* network order; 4 used for AF_INET */
 		char path[108]; /* terminated */
 	};
 };
 
-/* "1.2.3.4:80", "[::1]:80", "*:80" (AF_INET6 any, dual), ":80", "unix:/p". -1 with *error_r. default_port 0: port needed. */
-int addr_parse(struct str s, uint16_t default_port, struct addr *a_r, const char **error_r) NODISCARD;
-int addr_ip(struct str s, struct addr *a_r) NODISCARD; /* a bare IP literal, brackets optional: 1 or 0 */
-size_t addr_text(const struct addr *a, char *out, size_t cap);    /* with port; returns the length; cap >= 128 always fits */
-size_t addr_ip_text(const struct addr *a, char *out, size_t cap); /* without port or brackets; "unix:" for AF_UNIX */
+/* "1.2.3.4:80", "[::1]:80", "*:80" (AF_INET6 any, dual), ":80", "unix:/p". -1 with *error_r.
+ * default_port 0: port needed. */
+int addr_parse(
+    struct str s, uint16_t default_port, struct addr *a_r, const char **error_r) NODISCARD;
+/* a bare IP literal, brackets optional: 1 or 0 */
+int addr_ip(struct str s, struct addr *a_r) NODISCARD;
+/* with port; returns the length; cap >= 128 always fits */
+size_t addr_text(const struct addr *a, char *out, size_t cap);
+/* without port or brackets; "unix:" for AF_UNIX */
+size_t addr_ip_text(const struct addr *a, char *out, size_t cap);
 socklen_t addr_sockaddr(const struct addr *a, struct sockaddr_storage *ss_r);
-void addr_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct addr *a_r); /* v4-mapped v6 becomes v4 */
+/* v4-mapped v6 becomes v4 */
+void addr_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct addr *a_r);
 bool addr_eq(const struct addr *a, const struct addr *b);
 
 struct cidr {
 	uint8_t family, bits;
 	uint8_t ip[16];
 };
-int cidr_parse(struct str s, struct cidr *c_r, const char **error_r) NODISCARD; /* "10.0.0.0/8", "::1"; host bits must be 0 */
+/* "10.0.0.0/8", "::1"; host bits must be 0 */
+int cidr_parse(struct str s, struct cidr *c_r, const char **error_r) NODISCARD;
 bool cidr_has(const struct cidr *c, const struct addr *a);
 
 #endif

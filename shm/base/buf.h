@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Contiguous byte buffers with a read and a write end, borrowed from a per-process pool, so that an idle connection
- * holds none. A buffer's size class is fixed by its pool; larger ones are malloc'ed and freed.
+ * Contiguous byte buffers with a read and a write end, borrowed from a per-process pool, so that an
+ * idle connection holds none. A buffer's size class is fixed by its pool; larger ones are malloc'ed
+ * and freed.
  */
 #ifndef GW_BUF_H
 #define GW_BUF_H
@@ -10,7 +11,7 @@
 #include "shm/base/str.h"
 
 struct buf {
-	char *p; /* NULL: no memory held */
+	char *p;            /* NULL: no memory held */
 	uint32_t cap, r, w; /* bytes [r, w) are unread */
 };
 
@@ -23,7 +24,8 @@ struct buf_pool {
 void buf_pool_init(struct buf_pool *pool, uint32_t size, unsigned max_free);
 void buf_pool_fini(struct buf_pool *pool);
 
-void buf_take(struct buf *b, struct buf_pool *pool, uint32_t min_cap); /* no-op when b->cap >= min_cap; keeps content */
+/* no-op when b->cap >= min_cap; keeps content */
+void buf_take(struct buf *b, struct buf_pool *pool, uint32_t min_cap);
 void buf_give(struct buf *b, struct buf_pool *pool); /* returns the memory; content is lost */
 
 static inline uint32_t
@@ -41,9 +43,11 @@ buf_str(const struct buf *b)
 {
 	return (struct str){b->p + b->r, b->w - b->r};
 }
-void buf_eat(struct buf *b, uint32_t n); /* drops n unread bytes; both ends go to 0 when it becomes empty */
-void buf_compact(struct buf *b);	 /* moves unread bytes to the start */
-bool buf_put(struct buf *b, const void *p, uint32_t n); /* false, and nothing put, when there is no room */
+/* drops n unread bytes; both ends go to 0 when it becomes empty */
+void buf_eat(struct buf *b, uint32_t n);
+void buf_compact(struct buf *b); /* moves unread bytes to the start */
+/* false, and nothing put, when there is no room */
+bool buf_put(struct buf *b, const void *p, uint32_t n);
 
 /* Growing byte string for encoders outside the hot path (messages, records, reports). */
 struct gbuf {
@@ -59,7 +63,8 @@ void gbuf_u64(struct gbuf *g, uint64_t v);
 void gbuf_printf(struct gbuf *g, const char *fmt, ...) PRINTF(2, 3);
 void gbuf_free(struct gbuf *g);
 
-/* Bounds-checked reader over bytes that are not trusted. A read past the end returns zero and sets `bad`. */
+/* Bounds-checked reader over bytes that are not trusted. A read past the end returns zero and sets
+ * `bad`. */
 struct rbuf {
 	const char *p;
 	size_t n, at;
@@ -71,6 +76,6 @@ uint16_t rbuf_u16(struct rbuf *r);
 uint32_t rbuf_u32(struct rbuf *r);
 uint64_t rbuf_u64(struct rbuf *r);
 struct str rbuf_bytes(struct rbuf *r, size_t n); /* borrowed; STR_NONE past the end */
-bool rbuf_done(const struct rbuf *r);		 /* all consumed and not bad */
+bool rbuf_done(const struct rbuf *r);            /* all consumed and not bad */
 
 #endif

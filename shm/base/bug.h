@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Crash classes. BUG_ON is for our own mistakes only, never for anything a peer, a file or shared memory can
- * influence. Both print to stderr (the error log) and abort, so the master reaps and replaces the process.
+ * Crash classes. BUG_ON is for our own mistakes only, never for anything a peer, a file or shared
+ * memory can influence. Both print to stderr (the error log) and abort, so the master reaps and
+ * replaces the process.
  */
 #ifndef GW_BUG_H
 #define GW_BUG_H
@@ -22,7 +23,8 @@ void oom_fail(size_t asked) NORETURN;
 /* A magic word in every long-lived struct that is reached through void* or a callback. */
 #define CHECK_MAGIC(p, m) BUG_ON((p) == NULL || (p)->magic != (m))
 
-/* malloc family that never returns NULL: calls oom_fail. Start-up and connection set-up only; requests use ws.h. */
+/* malloc family that never returns NULL: calls oom_fail. Start-up and connection set-up only;
+ * requests use ws.h. */
 void *xmalloc(size_t n) NODISCARD;
 void *xcalloc(size_t n, size_t size) NODISCARD;
 void *xrealloc(void *p, size_t n) NODISCARD;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two hashes with two jobs. hash_keyed: SipHash-1-3 under a per-process random key, for tables whose keys come from
- * outside. digest: SHA-256 (libcrypto) cut to 16 bytes, the content hash that names configuration everywhere.
+ * Two hashes with two jobs. hash_keyed: SipHash-1-3 under a per-process random key, for tables
+ * whose keys come from outside. digest: SHA-256 (libcrypto) cut to 16 bytes, the content hash that
+ * names configuration everywhere.
  */
 #ifndef GW_HASH_H
 #define GW_HASH_H
@@ -19,7 +20,8 @@ struct digest digest_of(struct str s);
 bool digest_eq(const struct digest *a, const struct digest *b);
 void digest_hex(const struct digest *d, char out[33]);
 
-/* Chained hash table with intrusive nodes, grown by doubling. The caller supplies hash and comparison. */
+/* Chained hash table with intrusive nodes, grown by doubling. The caller supplies hash and
+ * comparison. */
 struct hnode {
 	struct hnode *next;
 	uint64_t hash;

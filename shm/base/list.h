@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Intrusive doubly linked ring. A node that is on no list points at itself, so removing twice is harmless.
+ * Intrusive doubly linked ring. A node that is on no list points at itself, so removing twice is
+ * harmless.
  */
 #ifndef GW_LIST_H
 #define GW_LIST_H
@@ -11,7 +12,10 @@ struct list {
 	struct list *next, *prev;
 };
 
-#define LIST_INIT(name) {&(name), &(name)}
+#define LIST_INIT(name)                                                                            \
+	{                                                                                          \
+		&(name), &(name)                                                                   \
+	}
 
 static inline void
 list_init(struct list *l)
@@ -49,7 +53,7 @@ list_first(const struct list *head) /* NULL when empty */
 	return head->next == head ? NULL : head->next;
 }
 
-#define list_each(it, head)	  for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 #define list_each_safe(it, head)                                                                   \
 	for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                  \
 	     it = it##_next, it##_next = it->next)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The error log: levelled lines "2026-11-21T02:00:00.123Z level kind[pid] message key=value …". A line is written with one
- * non-blocking write of at most 4 KiB to a descriptor (stderr before the logger runs, then the logger's pipe); what
- * does not fit is dropped and counted. Content from outside is escaped, so a line is always one line.
+ * The error log: levelled lines "2026-11-21T02:00:00.123Z level kind[pid] message key=value ...". A
+ * line is written with one non-blocking write of at most 4 KiB to a descriptor (stderr before the
+ * logger runs, then the logger's pipe); what does not fit is dropped and counted. Content from
+ * outside is escaped, so a line is always one line.
  */
 #ifndef GW_LOG_H
 #define GW_LOG_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The event loop: one epoll set, timers, deferred calls, signals through signalfd. One per process, made after fork.
- * A turn: wait, clock_tick, ready descriptors, due timers, deferred calls.
+ * The event loop: one epoll set, timers, deferred calls, signals through signalfd. One per process,
+ * made after fork. A turn: wait, clock_tick, ready descriptors, due timers, deferred calls.
  */
 #ifndef GW_LOOP_H
 #define GW_LOOP_H
@@ -12,7 +12,8 @@
 
 struct loop;
 
-/* Embedded in its owner. `events` are EPOLL* bits; with EPOLLET a stream registers once for its whole life. */
+/* Embedded in its owner. `events` are EPOLL* bits; with EPOLLET a stream registers once for its
+ * whole life. */
 struct watch {
 	int fd; /* -1: not added */
 	uint32_t events;
@@ -37,10 +38,11 @@ struct loop *loop_new(void);
 void loop_free(struct loop **l);
 struct timers *loop_timers(struct loop *l);
 
-int loop_add(struct loop *l, struct watch *w, int fd, uint32_t events) NODISCARD; /* 1 or -1 with errno */
+/* 1 or -1 with errno */
+int loop_add(struct loop *l, struct watch *w, int fd, uint32_t events) NODISCARD;
 int loop_mod(struct loop *l, struct watch *w, uint32_t events) NODISCARD;
-/* After this no callback of w runs, not even one already fetched in this turn. Does not close the descriptor;
- * call it before close. Harmless when not added. */
+/* After this no callback of w runs, not even one already fetched in this turn. Does not close the
+ * descriptor; call it before close. Harmless when not added. */
 void loop_del(struct loop *l, struct watch *w);
 
 void defer_init(struct defer *d, void (*fn)(struct defer *d));
@@ -50,10 +52,11 @@ void defer_cancel(struct defer *d);
 /* Blocks signo and calls fn in the loop. One handler per signal. */
 void loop_signal(struct loop *l, int signo, void (*fn)(void *arg, int signo), void *arg);
 
-/* Called at the start of every turn after the clock was read (workers renew their map transactions here). */
+/* Called at the start of every turn after the clock was read (workers renew their map transactions
+ * here). */
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
 
-void loop_run(struct loop *l);	/* until loop_stop */
+void loop_run(struct loop *l); /* until loop_stop */
 void loop_stop(struct loop *l);
 void loop_turn(struct loop *l, int max_wait_ms); /* one turn: tests, and drains with a deadline */
 uint64_t loop_turns(const struct loop *l);

@@ -20,8 +20,10 @@ enum sandbox_profile {
 struct sandbox {
 	uid_t uid; /* with switch_user; never 0 */
 	gid_t gid;
-	bool switch_user;   /* the process is root and is to become uid and gid, no other groups */
-	bool keep_dac_read; /* keeps CAP_DAC_READ_SEARCH (root-only key files), where it has it */
+	bool switch_user; /* the process is root and is to become uid and gid, no other groups */
+	/* Keeps CAP_DAC_READ_SEARCH (root-only key files) where it has it. All else goes, of a root
+	 * that stays root too. */
+	bool keep_dac_read;
 	enum sandbox_profile profile;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Timers in a hierarchical wheel of one-millisecond ticks: set and stop are O(1) and allocate nothing.
+ * Timers in a hierarchical wheel of one-millisecond ticks: set and stop are O(1) and allocate
+ * nothing.
  */
 #ifndef GW_TIMER_H
 #define GW_TIMER_H
@@ -19,11 +20,13 @@ struct timers *timers_new(uint64_t now_ms);
 void timers_free(struct timers **w);
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
-void timer_set(struct timers *w, struct timer *t, uint64_t at_ms); /* re-arms when set; a time gone by fires next turn */
-void timer_stop(struct timer *t);				   /* harmless when not set */
+/* re-arms when set; a time gone by fires next turn */
+void timer_set(struct timers *w, struct timer *t, uint64_t at_ms);
+void timer_stop(struct timer *t); /* harmless when not set */
 bool timer_is_set(const struct timer *t);
 
-/* Runs everything due at now_ms. A callback may set and stop any timer, its own too. Returns how many ran. */
+/* Runs everything due at now_ms. A callback may set and stop any timer, its own too. Returns how
+ * many ran. */
 unsigned timers_run(struct timers *w, uint64_t now_ms);
 /* Milliseconds until the next timer could be due: 0 now, -1 none set. May be early, never late. */
 int timers_wait(const struct timers *w, uint64_t now_ms);

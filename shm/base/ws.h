@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Workspace: the per-request (or per-load) allocator. Allocate forward, free all at once, clean-up callbacks for what
- * is not memory. Running over the limit sets a sticky mark that the owner checks once at the end of a step: until
- * then allocations come from a small reserve or return NULL, as documented per function.
+ * Workspace: the per-request (or per-load) allocator. Allocate forward, free all at once, clean-up
+ * callbacks for what is not memory. Running over the limit sets a sticky mark that the owner checks
+ * once at the end of a step: until then allocations that do not fit return NULL.
  */
 #ifndef GW_WS_H
 #define GW_WS_H
@@ -25,10 +25,10 @@ struct ws_pool {
 };
 
 struct ws {
-	struct ws_pool *pool; /* NULL: blocks come from malloc */
-	struct ws_block *block; /* current, newest first */
-	size_t used, limit; /* payload bytes over all blocks; limit 0 = none */
-	bool overflow; /* sticky */
+	struct ws_pool *pool;        /* NULL: blocks come from malloc */
+	struct ws_block *block;      /* current, newest first */
+	size_t used, limit;          /* payload bytes over all blocks; limit 0 = none */
+	bool overflow;               /* sticky */
 	struct ws_cleanup *cleanups; /* newest first */
 };
 
@@ -42,16 +42,20 @@ void ws_pool_init(struct ws_pool *pool, size_t block_size, unsigned max_free);
 void ws_pool_fini(struct ws_pool *pool);
 
 void ws_init(struct ws *ws, struct ws_pool *pool, size_t limit); /* allocates nothing yet */
-void ws_free(struct ws *ws); /* runs clean-ups newest first, returns all blocks; ws can be used again */
+/* runs clean-ups newest first, returns all blocks; ws can be used again */
+void ws_free(struct ws *ws);
 
-void *ws_alloc(struct ws *ws, size_t n);  /* 16-byte aligned, not zeroed; NULL over the limit (sticky) */
+/* 16-byte aligned, not zeroed; NULL over the limit (sticky) */
+void *ws_alloc(struct ws *ws, size_t n);
 void *ws_zalloc(struct ws *ws, size_t n); /* zeroed */
 char *ws_bytes(struct ws *ws, size_t n);  /* unaligned */
-struct str ws_str(struct ws *ws, struct str s); /* copy, also terminated with NUL beyond n; STR_NONE over the limit */
+/* copy, also terminated with NUL beyond n; STR_NONE over the limit */
+struct str ws_str(struct ws *ws, struct str s);
 struct str ws_printf(struct ws *ws, const char *fmt, ...) PRINTF(2, 3);
 struct str ws_cat(struct ws *ws, unsigned n, const struct str *parts);
 
-/* `fn(arg)` runs at ws_free or at ws_reset past this point: undo at the place of the do. Never fails (falls back to malloc). */
+/* `fn(arg)` runs at ws_free or at ws_reset past this point: undo at the place of the do. Never
+ * fails (falls back to malloc). */
 void ws_on_free(struct ws *ws, void (*fn)(void *), void *arg);
 
 struct ws_mark ws_mark(const struct ws *ws);
