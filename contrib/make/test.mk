@@ -52,7 +52,7 @@ scen: all
 	@test/scen/run $(RESULTS) $(JOBS) $(BUILD) $(SCEN)
 system: all
 	@GW_BUILD=$(BUILD) GW_RESULTS=$(RESULTS) GW_SAN=$(SAN) \
-		$(PYTHON) -m pytest -q test/system $(PYTEST_ARGS)
+		$(PYTHON) -m pytest -c test/system/pytest.ini -n $(JOBS) test/system $(PYTEST_ARGS)
 torture-reload: all
 	@GW_BUILD=$(BUILD) $(PYTHON) test/system/torture_reload.py $(TORTURE_ARGS)
 chaos: all
