@@ -26,6 +26,8 @@ enum proc_kind {
 	PROC_ADMIN,
 	PROC_KIND_COUNT
 };
+/* "worker", "keeper" ...; "unknown" past the end (the number may come from shared memory). */
+const char *proc_kind_word(uint32_t kind);
 
 struct heritage_listen {
 	uint32_t number; /* the listener's number in the map */

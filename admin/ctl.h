@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * gatewayctl: a client of the admin API. One blocking request per question, tables for people, JSON
+ * for machines.
+ *
+ * Exit status: 0 done; 1 refused or failed by the gateway; 2 wrong usage; 3 the gateway cannot be
+ * reached.
+ */
+#ifndef GW_CTL_H
+#define GW_CTL_H
+
+#include <jansson.h>
+
+#include "shm/base/base.h"
+
+enum ctl_exit { CTL_OK, CTL_REFUSED, CTL_USAGE, CTL_UNREACHABLE };
+
+struct ctl {
+	const char *socket;
+	bool json;
+	unsigned timeout_s;
+	const char *verb; /* the command's last word */
+	int argc;
+	char **argv;
+	const char *program;
+};
+typedef int ctl_f(struct ctl *c);
+
+struct ctl_command {
+	const char *words, *args;
+	int min, max;
+	ctl_f *run;
+	const char *help;
+};
+extern const struct ctl_command ctl_commands[]; /* ends with words == NULL */
+
+/* One exchange. body may be NULL. Returns the HTTP status with the answer's octets in *text_r
+ * (malloc'ed, terminated), or -1 after the reason was printed. */
+int ctl_http(const struct ctl *c, const char *method, const char *path, const char *body,
+    char **text_r) NODISCARD;
+/* The same for JSON answers: *json_r is a new reference. Answers of 400 and more are printed, and
+ * give CTL_REFUSED. Returns CTL_*. */
+int ctl_call(const struct ctl *c, const char *method, const char *path, json_t *take_body,
+    json_t **json_r) NODISCARD;
+/* GET, then print: as JSON with --json, else through `table`. */
+int ctl_show(const struct ctl *c, const char *path, void (*table)(const json_t *j)) NODISCARD;
+
+/* Percent-encodes into a new string; the caller frees. */
+char *ctl_escape(const char *s);
+
+/* Columns of a table: header and the member of each row's object. Widths follow the content. */
+struct ctl_column {
+	const char *title, *key;
+	bool right;
+};
+void ctl_table(const json_t *rows, const struct ctl_column *cols, unsigned n);
+void ctl_pairs(const json_t *object); /* "name  value", one a line */
+void ctl_print_json(const json_t *j);
+/* A scalar as a person would write it; into buf when it must be formatted. */
+const char *ctl_text(const json_t *v, char *buf, size_t cap);
+
+#endif

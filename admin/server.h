@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A small HTTP/1.1 server for the admin process: one request at a time per connection, whole
+ * bodies, whole answers. The codec is the data plane's (worker/http), so what is refused there is
+ * refused here.
+ *
+ * Life of a session: accepted -> head -> body -> handler -> (waiting for master or keeper) ->
+ * answer written -> next request or close.
+ */
+#ifndef GW_ADMIN_SERVER_H
+#define GW_ADMIN_SERVER_H
+
+#include "admin/role.h"
+#include "shm/base/buf.h"
+#include "shm/base/list.h"
+#include "shm/base/msg.h"
+#include "shm/base/timer.h"
+#include "worker/http/h1.h"
+#include "worker/net/stream.h"
+
+#define ADMIN_BODY_MAX   (1024 * 1024)
+#define ADMIN_HEAD_MAX   (16 * 1024)
+#define ADMIN_SESSIONS   256
+#define ADMIN_IDLE_MS    60000
+#define ADMIN_REQUEST_MS 10000  /* from first octet to whole request, and for writing the answer */
+#define ADMIN_WAIT_MS    120000 /* for master or keeper to answer */
+
+enum session_state {
+	SESSION_IDLE,
+	SESSION_HEAD,
+	SESSION_BODY,
+	SESSION_WAITING,
+	SESSION_WRITING,
+	SESSION_CLOSED
+};
+
+struct server;
+struct session {
+	struct list node;
+	struct server *server;
+	struct stream stream;
+	struct timer timer;
+	struct defer kick;
+	enum session_state state;
+	bool metrics_only; /* came by the TCP listener */
+	struct peer_id peer;
+	int role;
+	uint32_t id; /* of the question asked of master or keeper */
+	struct gbuf in;
+	struct h1_scan scan;
+	struct h1_chunk chunk;
+	struct ws ws;
+	struct head head;
+	struct gbuf body;
+	struct gbuf out;
+	size_t out_at;
+	bool keepalive;
+};
+
+/* Called with a whole request; answers with session_answer, or leaves the session SESSION_WAITING.
+ */
+typedef void server_request_f(struct session *s);
+
+typedef void server_accept_f(struct session *s, int fd); /* fills peer and role */
+
+enum server_which { SERVER_UNIX, SERVER_METRICS };
+struct server_listener {
+	struct watch watch;
+	struct server *server;
+};
+
+struct server {
+	struct loop *loop;
+	struct list sessions;
+	unsigned n_sessions;
+	uint32_t next_id;
+	uint64_t requests, refused;
+	server_request_f *on_request;
+	server_accept_f *on_accept;
+	struct server_listener listeners[2];
+};
+
+void server_init(
+    struct server *v, struct loop *loop, server_request_f *on_request, server_accept_f *on_accept);
+/* Takes a bound, listening, non-blocking socket. Past ADMIN_SESSIONS a connection is closed and
+ * counted. */
+int server_listen(struct server *v, enum server_which which, int fd) NODISCARD;
+
+/* Content type and body are copied. status 204 has no body. */
+void session_answer(struct session *s, unsigned status, const char *content_type, struct str body);
+/* RFC 9457 problem; the words may come from printf arguments. */
+void session_problem(struct session *s, unsigned status, const char *fmt, ...) PRINTF(3, 4);
+/* Marks it waiting and gives it an id; the answer arrives by session_find. */
+uint32_t session_wait(struct session *s);
+struct session *session_find(struct server *v, uint32_t id); /* NULL when it is gone */
+
+#endif
