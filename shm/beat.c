@@ -1,79 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See beat.h. The numbers about the process come from system calls a sandbox leaves open: a
- * descriptor on /proc/self/statm that is kept, getrusage, and the size of /proc/self/fd.
+ * See beat.h.
  */
 #include "shm/beat.h"
-
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
+#include "shm/base/proc.h"
 
 struct beat {
 	struct timer timer;
 	struct loop *loop;
 	struct region region;
 	struct proc_row *row;
-	int statm;
 	unsigned count;
 };
 
 #define STORE(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 
-static uint64_t
-rss_now(int statm)
-{
-	char text[128];
-	ssize_t n = statm < 0 ? -1 : pread(statm, text, sizeof(text) - 1, 0);
-	unsigned long total, resident;
-
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	if (sscanf(text, "%lu %lu", &total, &resident) != 2)
-		return 0;
-	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint64_t
-cpu_now(void)
-{
-	struct rusage u;
-
-	if (getrusage(RUSAGE_SELF, &u) != 0)
-		return 0;
-	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
-	       (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
-/* Linux 6.2 and later tell the number as the directory's size. Before, the lowest free descriptor
- * is a close lower bound, and costs the same with fifty thousand of them. */
-static uint64_t
-fds_now(void)
-{
-	struct stat st;
-	int fd;
-
-	if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
-		return (uint64_t)st.st_size;
-	fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return 0;
-	(void)close(fd);
-	return (uint64_t)fd;
-}
-
 static void
 use_now(struct beat *b)
 {
-	STORE(b->row->rss, rss_now(b->statm));
-	STORE(b->row->cpu_us, cpu_now());
-	STORE(b->row->fds, fds_now());
+	STORE(b->row->rss, proc_rss());
+	STORE(b->row->cpu_us, proc_cpu_us());
+	STORE(b->row->fds, proc_fds());
 }
 
 static void
@@ -102,7 +53,6 @@ beat_start(struct loop *l, const struct heritage *h)
 	}
 	b->loop = l;
 	b->row = &procs_of(&b->region)->row[h->proc];
-	b->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	timer_init(&b->timer, beat_fire);
 	beat_fire(&b->timer);
 	return b;
@@ -117,8 +67,6 @@ beat_stop(struct beat **bp)
 	if (!b)
 		return;
 	timer_stop(&b->timer);
-	if (b->statm >= 0)
-		(void)close(b->statm);
 	region_detach(&b->region);
 	free(b);
 }
