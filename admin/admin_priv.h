@@ -16,8 +16,6 @@
 #include "shm/procs.h"
 #include "shm/ring.h"
 
-#define GATEWAY_VERSION "0.1.0"
-
 struct admin {
 	const struct heritage *h;
 	struct loop *loop;

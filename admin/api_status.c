@@ -59,7 +59,7 @@ status_json(struct call *c, bool full)
 
 	json_object_set_new(j, "status", json_string(admin_state_word(a)));
 	json_object_set_new(j, "instance", json_of_str(s != NULL ? s->instance : STR("")));
-	json_object_set_new(j, "version", json_string(GATEWAY_VERSION));
+	json_object_set_new(j, "version", json_string(GW_VERSION));
 	json_object_set_new(j, "started", json_of_wall(a->h->started_wall_us));
 	json_object_set_new(j, "uptime_seconds", json_integer((json_int_t)(up_us / 1000000)));
 	json_object_set_new(j, "generation", json_integer((json_int_t)table_generation(a->table)));

@@ -15,6 +15,8 @@
 
 enum ctl_exit { CTL_OK, CTL_REFUSED, CTL_USAGE, CTL_UNREACHABLE };
 
+#define CTL_SOCKET_DEFAULT GW_RUN_DIR "/admin.sock"
+
 struct ctl {
 	const char *socket;
 	bool json;

@@ -5,8 +5,7 @@
 #include <getopt.h>
 
 #include "admin/ctl.h"
-
-#define CTL_SOCKET_DEFAULT "/run/gateway/admin.sock"
+#include "admin/ctl_manual.h"
 
 static void
 ctl_help(FILE *f)
@@ -85,6 +84,18 @@ ctl_timeout(const char *text, unsigned *seconds_r)
 	return 1;
 }
 
+static int
+ctl_about(int what)
+{
+	if (what == 'M')
+		ctl_manual(stdout);
+	else if (what == 'V')
+		printf("gatewayctl %s\n", GW_VERSION);
+	else
+		ctl_help(stdout);
+	return CTL_OK;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -93,6 +104,8 @@ main(int argc, char **argv)
 	    {"json", no_argument, NULL, 'j'},
 	    {"timeout", required_argument, NULL, 't'},
 	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},
+	    {"manual", no_argument, NULL, 'M'}, /* for make doc */
 	    {0},
 	};
 	const char *env = getenv("GATEWAY_SOCKET");
@@ -100,13 +113,13 @@ main(int argc, char **argv)
 	    .socket = env != NULL ? env : CTL_SOCKET_DEFAULT, .timeout_s = 130, .program = argv[0]};
 	int o;
 
-	while ((o = getopt_long(argc, argv, "+s:jh", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "+s:jhV", options, NULL)) != -1) {
 		if (o == 's')
 			c.socket = optarg;
 		else if (o == 'j')
 			c.json = true;
-		else if (o == 'h')
-			return ctl_help(stdout), CTL_OK;
+		else if (o == 'h' || o == 'V' || o == 'M')
+			return ctl_about(o);
 		else if (o != 't' || ctl_timeout(optarg, &c.timeout_s) < 0)
 			return CTL_USAGE;
 	}

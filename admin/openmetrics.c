@@ -273,7 +273,7 @@ write_instance(struct exposition *x)
 	simple(x->out, "gateway_endpoint_rows", "gauge", "Endpoint rows of the arena",
 	    arena_head(a->arena)->endpoints);
 	family(x->out, "gateway_build_info", "gauge", "Version, as a label");
-	gbuf_printf(x->out, "gateway_build_info{version=\"%s\"} 1\n", GATEWAY_VERSION);
+	gbuf_printf(x->out, "gateway_build_info{version=\"%s\"} 1\n", GW_VERSION);
 }
 
 struct ring_sum {
