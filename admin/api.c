@@ -16,7 +16,7 @@ struct api_row {
 };
 
 static const struct api_row api_table[] = {
-#define API(METHOD, path, role, fn, help) {HTTP_##METHOD, path, ROLE_##role, fn},
+#define API(METHOD, path, role, fn, help) {METHOD_##METHOD, path, ROLE_##role, fn},
 #include "admin/cmds.def"
 #undef API
 };
@@ -60,7 +60,7 @@ api_find(struct call *c, bool *path_known_r)
 		if (!template_fits(str_of(row->path), h->path, c))
 			continue;
 		*path_known_r = true;
-		if (row->method == h->method || (row->method == HTTP_GET && h->method == HTTP_HEAD))
+		if (row->method == h->method || (row->method == METHOD_GET && h->method == METHOD_HEAD))
 			return row;
 	}
 	return NULL;

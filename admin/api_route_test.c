@@ -189,7 +189,7 @@ api_route_test(struct call *c)
 
 	(void)call_query(c, "method", 0, &method);
 	q.method_name = method;
-	q.method = method_of(method) < HTTP_METHOD_COUNT ? 1u << method_of(method) : 0;
+	q.method = method_of(method) < METHOD_COUNT ? 1u << method_of(method) : 0;
 	t.view = (struct match_view){.header = test_header, .arg = &t};
 	test_headers(&t);
 	if (!test_url(&t, &q) || !test_listener(&t, &q))

@@ -121,7 +121,7 @@ status_text(unsigned status)
 void
 session_answer(struct session *s, unsigned status, const char *content_type, struct str body)
 {
-	bool head_only = s->head.method == HTTP_HEAD;
+	bool head_only = s->head.method == METHOD_HEAD;
 
 	s->out.n = 0;
 	s->out_at = 0;

@@ -9,11 +9,11 @@
 #include "shm/base/str.h"
 
 enum http_method {
-#define METHOD(name, safe, idempotent) HTTP_##name,
+#define METHOD(name, safe, idempotent) METHOD_##name,
 #include "conf/method.def"
 #undef METHOD
-	HTTP_METHOD_COUNT,
-	HTTP_EXTENSION = HTTP_METHOD_COUNT
+	METHOD_COUNT,
+	METHOD_EXTENSION = METHOD_COUNT
 };
 
 enum http_method method_of(struct str name); /* case-sensitive (RFC 9110 9.1) */
