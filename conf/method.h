@@ -20,7 +20,8 @@ enum http_method method_of(struct str name); /* case-sensitive (RFC 9110 9.1) */
 struct str method_name(enum http_method m);
 bool method_safe(enum http_method m);
 bool method_idempotent(enum http_method m);
-/* "GET, HEAD, POST" for Allow from a mask of 1 << method; returns the length written into out (cap >= 96). */
+/* "GET, HEAD, POST" for Allow from a mask of 1 << method; returns the length written into out (cap
+ * >= 96). */
 size_t method_allow(uint32_t mask, char *out, size_t cap);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What configuration may know of a policy: its name, its settings, its check. How it runs is behind `hooks`, which only the
- * worker understands (worker/policy/policy.h). The list of all policies is handed in by main.
+ * What configuration may know of a policy: its name, its settings, its check. How it runs is behind
+ * `hooks`, which only the worker understands (worker/policy/policy.h). The list of all policies is
+ * handed in by main.
  */
 #ifndef GW_CONF_POLICY_H
 #define GW_CONF_POLICY_H
@@ -11,10 +12,11 @@
 struct policy_hooks;
 
 struct policy_type {
-	const char *name;	     /* as written in the file: policy = "headers" */
-	const char *help;	     /* for the manual */
+	const char *name;            /* as written in the file: policy = "headers" */
+	const char *help;            /* for the manual */
 	const struct fields *fields; /* its settings, without the word `policy` itself */
 	const struct policy_hooks *hooks;
+	bool answers; /* always answers itself: a route with it needs no service */
 };
 
 /* One entry of a `policies` list. */

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The settings of a listener.
+ */
+#include "conf/listener.h"
+
+#include "conf/check.h"
+#include "conf/pattern.h"
+
+static const struct field management_rows[] = {
+    {.name = "enabled",
+	.type = F_BOOL,
+	.offset = FIELD_IN(struct conf_listener, management, enabled),
+	.def = "false",
+	.help = "Answer the management API below /api/gateway/ on this listener. It is matched "
+		"before any route."},
+    {.name = "public",
+	.type = F_STRINGS,
+	.offset = FIELD_IN(struct conf_listener, management, open),
+	.help = "Parts of the management API that are answered without credentials: \"status\", "
+		"\"services\".",
+	.example = "public = [ \"status\", \"services\" ];"},
+};
+static const struct fields management_fields = {
+    .name = "management",
+    .help = "The management API.",
+    .size = FIELD_SIZE(struct conf_listener, management),
+    .v = management_rows,
+    .n = ARRAY_LEN(management_rows),
+};
+
+#define TIMEOUT(member, default_, text)                                                            \
+	{                                                                                          \
+		.name = #member, .type = F_DURATION,                                               \
+		.offset = FIELD_IN(struct conf_listener, timeouts, member), .def = default_,       \
+		.min = 1, .max = FIELD_DAY, .help = text                                           \
+	}
+static const struct field timeout_rows[] = {
+    TIMEOUT(header, "10s",
+	"How long a client may take for the whole head of a request, counted from its first "
+	"octet."),
+    TIMEOUT(body, "30s", "How long a client may pause between two pieces of a request's body."),
+    TIMEOUT(idle, "60s", "How long a connection may wait for its next request."),
+    TIMEOUT(write, "30s", "How long a client may take nothing of an answer that waits for it."),
+};
+static const struct fields timeout_fields = {
+    .name = "timeouts",
+    .help = "Time-outs towards clients.",
+    .size = FIELD_SIZE(struct conf_listener, timeouts),
+    .v = timeout_rows,
+    .n = ARRAY_LEN(timeout_rows),
+};
+
+static const struct field limit_rows[] = {
+    {.name = "request_line",
+	.type = F_SIZE,
+	.offset = FIELD_IN(struct conf_listener, limits, request_line),
+	.def = "8k",
+	.min = 256,
+	.max = 64 * FIELD_KB,
+	.unit = "octets",
+	.help = "Longest request line; a longer one is answered with 414."},
+    {.name = "headers",
+	.type = F_SIZE,
+	.offset = FIELD_IN(struct conf_listener, limits, headers),
+	.def = "32k",
+	.min = FIELD_KB,
+	.max = FIELD_MB,
+	.unit = "octets",
+	.help = "All header fields of a request together; more is answered with 431."},
+    {.name = "header_count",
+	.type = F_INT,
+	.offset = FIELD_IN(struct conf_listener, limits, header_count),
+	.def = "100",
+	.min = 1,
+	.max = 1000,
+	.unit = "fields",
+	.help = "Header fields of a request; more is answered with 431."},
+    {.name = "body",
+	.type = F_SIZE,
+	.offset = FIELD_IN(struct conf_listener, limits, body),
+	.def = "10m",
+	.min = 0,
+	.max = INT64_MAX,
+	.unit = "octets",
+	.help = "Largest request body; a larger one is answered with 413. 0: no limit. A route may "
+		"say otherwise."},
+    {.name = "connections",
+	.type = F_INT,
+	.offset = FIELD_IN(struct conf_listener, limits, connections),
+	.def = "0",
+	.min = 0,
+	.max = 10000000,
+	.unit = "connections",
+	.help = "Connections of this listener in each worker; at the limit new ones wait to be "
+		"accepted. 0: only limits.connections of the instance counts."},
+    {.name = "requests_per_connection",
+	.type = F_INT,
+	.offset = FIELD_IN(struct conf_listener, limits, requests_per_connection),
+	.def = "0",
+	.min = 0,
+	.max = INT64_MAX,
+	.unit = "requests",
+	.help = "After so many requests a connection is closed. 0: no limit."},
+};
+static const struct fields limit_fields = {
+    .name = "limits",
+    .help = "Limits on what clients send.",
+    .size = FIELD_SIZE(struct conf_listener, limits),
+    .v = limit_rows,
+    .n = ARRAY_LEN(limit_rows),
+};
+
+static const struct field rows[] = {
+    {.name = "address",
+	.type = F_ADDR,
+	.offset = FIELD_AT(struct conf_listener, address),
+	.flags = FIELD_REQUIRED,
+	.help = "Where to listen: address and port, \"*\" for every address of both families, or a "
+		"Unix socket.",
+	.example = "address = \"*:8080\";"},
+    {.name = "backlog",
+	.type = F_INT,
+	.offset = FIELD_AT(struct conf_listener, backlog),
+	.def = "4096",
+	.min = 1,
+	.max = 65535,
+	.unit = "connections",
+	.help = "Connections the kernel queues until they are accepted; net.core.somaxconn is the "
+		"upper bound."},
+    {.name = "health",
+	.type = F_BOOL,
+	.offset = FIELD_AT(struct conf_listener, health),
+	.def = "true",
+	.help = "Answer health_path here: 200 when ready, 503 while starting or draining."},
+    {.name = "health_path",
+	.type = F_STRING,
+	.offset = FIELD_AT(struct conf_listener, health_path),
+	.def = "/health",
+	.help = "The path of the health answer. It is matched before any route."},
+    {.name = "management",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_listener, management),
+	.sub = &management_fields,
+	.help = "The management API on this listener."},
+    {.name = "timeouts",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_listener, timeouts),
+	.sub = &timeout_fields,
+	.help = "Time-outs towards clients."},
+    {.name = "limits",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_listener, limits),
+	.sub = &limit_fields,
+	.help = "Limits on what clients send."},
+};
+
+static const char *const public_parts[] = {"status", "services", NULL};
+
+static void
+check_public(const struct strs *open, struct conf_check *c)
+{
+	for (uint32_t i = 0; i < open->n; i++) {
+		bool known = false;
+
+		for (unsigned k = 0; public_parts[k] != NULL; k++)
+			known |= str_eq(open->v[i], str_of(public_parts[k]));
+		if (!known)
+			check_error(c, "management.public",
+			    "\"%.*s\" is not a part that may be public; allowed: \"status\", "
+			    "\"services\"",
+			    STR_ARG(open->v[i]));
+	}
+}
+
+static void
+check_health_path(const struct conf_listener *l, struct conf_check *c)
+{
+	const char *wrong = pattern_path(l->health_path, true);
+
+	if (wrong == NULL && (l->health_path.p[0] != '/' || str_chr(l->health_path, '*') >= 0 ||
+				 str_chr(l->health_path, '{') >= 0))
+		wrong = "a plain path is needed";
+	if (wrong != NULL)
+		check_error(c, "health_path", "\"%.*s\": %s; allowed: a path such as \"/health\"",
+		    STR_ARG(l->health_path), wrong);
+	else if (pattern_reserved(l->health_path))
+		check_error(c, "health_path",
+		    "\"%.*s\" lies below /api/gateway/, which is the "
+		    "management API's",
+		    STR_ARG(l->health_path));
+}
+
+static void
+listener_check(void *self, struct conf_check *c)
+{
+	const struct conf_listener *l = self;
+
+	check_public(&l->management.open, c);
+	if (l->management.open.n > 0 && !l->management.enabled)
+		check_warn(c, "management.public", "without effect: management.enabled is false");
+	check_health_path(l, c);
+}
+
+const struct fields listener_fields = {
+    .name = "listener",
+    .help = "An address, and what a client may do there.",
+    .size = sizeof(struct conf_listener),
+    .v = rows,
+    .n = ARRAY_LEN(rows),
+    .check = listener_check,
+};
