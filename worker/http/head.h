@@ -21,6 +21,9 @@ enum hdr_id {
 enum hdr_id hdr_lookup(struct str name);     /* case folded; HDR_OTHER when not known */
 unsigned hdr_flags(enum hdr_id id);
 struct str hdr_name(enum hdr_id id);	     /* lower case */
+/* The same with `_` and `-` as one letter: what an upstream may take for that field. */
+enum hdr_id hdr_lookup_alike(struct str name);
+bool hdr_alike(struct str a, struct str b);
 
 struct hdr {
 	struct str name, value;

@@ -31,7 +31,10 @@ struct stream {
 	struct watch watch;
 	int err;		/* errno of the last STREAM_ERROR */
 	bool readable, writable; /* as far as known: edges set, AGAIN clears */
-	bool connecting, eof, reset_on_close;
+	bool connecting; /* reads and writes give AGAIN; when it failed, ERROR with err */
+	bool eof;	 /* read gave EOF */
+	bool hup;	 /* the peer's end was announced: a read will come to it */
+	bool reset_on_close;
 	/* Owner's callback: something changed (readable, writable, connected, failed). May close the stream. */
 	void (*on_event)(struct stream *s);
 };

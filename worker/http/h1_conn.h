@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An HTTP/1.1 connection on a stream, server's or client's: one exchange at a time. worker/conn.c embeds the server's,
+ * worker/up/pool.c the client's. Life: start -> (begin -> exchange -> finish)* -> close. An idle connection holds no buffer.
+ */
+#ifndef GW_H1_CONN_H
+#define GW_H1_CONN_H
+
+#include "shm/base/buf.h"
+#include "shm/base/loop.h"
+#include "worker/http/h1.h"
+#include "worker/http/proto.h"
+#include "worker/net/stream.h"
+
+enum h1_rx_state {
+	H1_RX_IDLE,  /* between messages */
+	H1_RX_HEAD,  /* in a head */
+	H1_RX_BODY,  /* in a body */
+	H1_RX_DONE,  /* the message is complete */
+	H1_RX_FAILED /* malformed or cut short; nothing more is looked at */
+};
+
+/* Payload decoded where it lies in the buffer: `skip` octets of framing, then `n` of payload. */
+struct h1_part {
+	uint32_t skip, n;
+};
+
+struct h1_tx {
+	struct str head;     /* still to go; in the owner's workspace */
+	struct str post;     /* framing behind the payload, still to go */
+	char pre[24];	     /* a chunk's size line */
+	uint8_t pre_at, pre_n;
+	uint8_t kind;	     /* enum body_kind */
+	bool last;	     /* the last payload was offered and taken */
+	uint64_t chunk_left; /* payload the open chunk still lacks */
+	uint64_t left;	     /* BODY_LENGTH: payload still to go */
+};
+
+struct h1_conn {
+	struct stream stream;
+	struct xchg x;
+	struct buf_pool *bufs;
+	struct buf rx;
+	struct h1_limits limits;
+	bool server;
+	bool eof, failed; /* reading ended: orderly, or by an error */
+	uint8_t rx_state;
+	struct h1_scan scan;
+	struct h1_chunk chunk;
+	uint64_t rx_left; /* BODY_LENGTH: payload still to come */
+	uint8_t parts, interims;
+	uint32_t tail;	  /* framing decoded behind the last part */
+	struct h1_part part[XCHG_PARTS];
+	struct h1_tx tx;
+	struct defer again; /* octets of the next request are here already */
+	/* Server: the first octet of a request. The owner sets x.rx and limits. False: it closed the connection instead. */
+	bool (*on_begin)(struct h1_conn *c);
+};
+
+/* c->stream is open (or connecting) already; its on_event is set here. */
+void h1_conn_start(struct h1_conn *c, bool server, struct buf_pool *bufs);
+/* The function a stream in an exchange calls; pools and connects put their own in between. */
+void h1_conn_event(struct stream *s);
+/* Client: a new exchange whose response is parsed into rx. */
+void h1_conn_begin(struct h1_conn *c, struct head *rx);
+/* Reads and drops what comes. Octets dropped, 0 nothing there, -1 the peer is through. For lingering closes. */
+ssize_t h1_conn_discard(struct h1_conn *c);
+bool h1_conn_pending(const struct h1_conn *c); /* octets received and not looked at */
+void h1_conn_close(struct h1_conn *c, bool reset);
+
+/* Shared by h1_conn*.c only. */
+extern const struct xchg_ops h1_xchg_ops;
+int h1_rx_fill(struct h1_conn *c);
+void h1_rx_head(struct h1_conn *c);
+void h1_rx_reset(struct h1_conn *c);
+int h1_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS]);
+void h1_rx_consume(struct xchg *x, size_t n);
+int h1_tx_head(struct xchg *x, struct head *h, const struct xchg_send *s);
+ssize_t h1_tx_body(struct xchg *x, const struct iovec *v, int n, bool last);
+int h1_tx_interim(struct xchg *x, unsigned status);
+void h1_tx_flush(struct h1_conn *c);
+
+#endif

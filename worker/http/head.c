@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The head as a list of fields in one array of the workspace, with the first of every known name at
+ * hand. Codecs fill it, policies change it, writers read it.
+ */
+#include "worker/http/head.h"
+
+#include "worker/http/octet.h"
+
+#define HEAD_FIRST_CAP 32 /* a browser's fifteen and those the gateway adds */
+
+void
+head_init(struct head *h, struct ws *ws, bool request)
+{
+	*h = (struct head){.ws = ws, .request = request};
+}
+
+static bool
+grow(struct head *h)
+{
+	uint32_t cap = h->cap == 0 ? HEAD_FIRST_CAP : h->cap * 2;
+	struct hdr *v = ws_alloc(h->ws, cap * sizeof(*v));
+
+	if (v == NULL)
+		return false;
+	if (h->n > 0)
+		memcpy(v, h->h, h->n * sizeof(*v));
+	for (unsigned id = 1; id < HDR_ID_COUNT; id++)
+		if (h->first[id] != NULL)
+			h->first[id] = v + (h->first[id] - h->h);
+	h->h = v;
+	h->cap = cap;
+	return true;
+}
+
+static bool
+append(struct head *h, enum hdr_id id, struct str name, struct str value)
+{
+	struct hdr *f;
+
+	if (h->n == h->cap && !grow(h))
+		return false;
+	f = &h->h[h->n++];
+	*f = (struct hdr){.name = name, .value = value, .id = (uint16_t)id};
+	if (id != HDR_OTHER && h->first[id] == NULL)
+		h->first[id] = f;
+	return true;
+}
+
+bool
+head_add(struct head *h, struct str name, struct str value)
+{
+	return append(h, hdr_lookup(name), name, value);
+}
+
+bool
+head_add_id(struct head *h, enum hdr_id id, struct str value)
+{
+	return append(h, id, hdr_name(id), value);
+}
+
+/* The first at or after `from` that is there and has this name. */
+static struct hdr *
+seek(const struct head *h, const struct hdr *from, enum hdr_id id, struct str name)
+{
+	for (struct hdr *f = h->h + (from - h->h); f < h->h + h->n; f++) {
+		if (f->gone || f->id != id)
+			continue;
+		if (id != HDR_OTHER || str_ieq(f->name, name))
+			return f;
+	}
+	return NULL;
+}
+
+struct hdr *
+head_get(const struct head *h, enum hdr_id id)
+{
+	struct hdr *f = h->first[id];
+
+	return f == NULL || !f->gone ? f : seek(h, f + 1, id, STR_NONE);
+}
+
+struct hdr *
+head_next(const struct head *h, const struct hdr *after)
+{
+	return seek(h, after + 1, after->id, after->name);
+}
+
+struct hdr *
+head_find(const struct head *h, struct str name)
+{
+	enum hdr_id id = hdr_lookup(name);
+
+	if (id != HDR_OTHER)
+		return head_get(h, id);
+	return h->n == 0 ? NULL : seek(h, h->h, HDR_OTHER, name);
+}
+
+struct str
+head_value(const struct head *h, enum hdr_id id)
+{
+	const struct hdr *f = head_get(h, id);
+
+	return f == NULL ? STR("") : f->value;
+}
+
+unsigned
+head_remove(struct head *h, struct str name)
+{
+	unsigned n = 0;
+
+	for (struct hdr *f = h->h; f < h->h + h->n; f++) {
+		if (f->gone || !hdr_alike(f->name, name))
+			continue;
+		f->gone = true;
+		n++;
+	}
+	return n;
+}
+
+unsigned
+head_remove_id(struct head *h, enum hdr_id id)
+{
+	return head_remove(h, hdr_name(id));
+}
+
+bool
+head_set(struct head *h, struct str name, struct str value)
+{
+	head_remove(h, name);
+	return head_add(h, name, value);
+}
+
+static void
+remove_hop(struct head *h)
+{
+	for (struct hdr *f = h->h; f < h->h + h->n; f++)
+		if (f->id != HDR_OTHER && (hdr_flags(f->id) & HDR_HOP) != 0)
+			f->gone = true;
+}
+
+/* What one Connection value names. */
+static int
+strip_named(struct head *h, struct str list)
+{
+	struct str name;
+
+	while (str_list_next(&list, &name) == 1) {
+		enum hdr_id id = hdr_lookup_alike(name);
+
+		if (!octet_token(name) || (hdr_flags(id) & HDR_FORBID_CONN) != 0)
+			return -1;
+		if ((hdr_flags(id) & HDR_HOP) == 0 && !str_ieq(name, STR("close")))
+			head_remove(h, name);
+	}
+	return 1;
+}
+
+int
+head_strip_hop(struct head *h)
+{
+	const struct hdr *f = head_get(h, HDR_CONNECTION);
+
+	for (; f != NULL; f = head_next(h, f))
+		if (strip_named(h, f->value) < 0)
+			return -1;
+	remove_hop(h);
+	return 1;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of octet classes, computed by the compiler from the grammars.
+ */
+#include "worker/http/octet.h"
+
+#define ALPHA(c) (((c) | 32) >= 'a' && ((c) | 32) <= 'z' && (c) < 128)
+#define DIGIT(c) ((c) >= '0' && (c) <= '9')
+#define HEX(c)   (DIGIT(c) || (((c) | 32) >= 'a' && ((c) | 32) <= 'f' && (c) < 128))
+#define UNRES(c) (ALPHA(c) || DIGIT(c) || (c) == '-' || (c) == '.' || (c) == '_' || (c) == '~')
+#define SUBDELIM(c)                                                                                \
+	((c) == '!' || (c) == '$' || ((c) >= '&' && (c) <= ',') || (c) == ';' || (c) == '=')
+#define TCHAR(c)                                                                                   \
+	(ALPHA(c) || DIGIT(c) || (c) == '!' || ((c) >= '#' && (c) <= '\'') || (c) == '*' ||        \
+	    (c) == '+' || (c) == '-' || (c) == '.' || (c) == '^' || (c) == '_' || (c) == '`' ||    \
+	    (c) == '|' || (c) == '~')
+#define PCHAR(c) (UNRES(c) || SUBDELIM(c) || (c) == ':' || (c) == '@' || (c) == '/')
+#define QUERY(c) ((c) > 32 && (c) < 127 && (c) != '"' && (c) != '#' && (c) != '<' && (c) != '>')
+#define TEXT(c)  (((c) >= 32 && (c) != 127) || (c) == '\t')
+
+#define C1(c)                                                                                      \
+	((TCHAR(c) ? OCT_TOKEN : 0) | (PCHAR(c) ? OCT_PATH : 0) | (QUERY(c) ? OCT_QUERY : 0) |     \
+	    (UNRES(c) ? OCT_HOST | OCT_UNRESERVED : 0) | (HEX(c) ? OCT_HEX : 0) |                  \
+	    (DIGIT(c) ? OCT_DIGIT : 0) | (TEXT(c) ? OCT_TEXT : 0))
+#define C4(c)  C1(c), C1((c) + 1), C1((c) + 2), C1((c) + 3)
+#define C16(c) C4(c), C4((c) + 4), C4((c) + 8), C4((c) + 12)
+#define C64(c) C16(c), C16((c) + 16), C16((c) + 32), C16((c) + 48)
+
+const uint8_t octet_classes[256] = {C64(0), C64(64), C64(128), C64(192)};
+
+static bool
+is_ctl(char c)
+{
+	return (uint8_t)c < 0x20 || c == 0x7f;
+}
+
+#define ONES  UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* Non-zero when one of the eight is below 0x20 or is 0x7f. Exact: bits of the seven low ones are
+ * added without a carry into the neighbour, octets above 0x7f are left out. */
+static uint64_t
+ctl8(uint64_t w)
+{
+	uint64_t low = w & ~HIGHS;
+	uint64_t small = ~(low + ONES * (0x80 - 0x20)); /* high bit: the low seven are < 0x20 */
+	uint64_t del = low + ONES;                      /* high bit: the low seven are 0x7f */
+
+	return (small | del) & ~w & HIGHS;
+}
+
+size_t
+octet_ctl(const char *p, size_t from, size_t n)
+{
+	uint64_t w, hit;
+
+	for (; n - from >= 8; from += 8) {
+		memcpy(&w, p + from, 8);
+		hit = ctl8(w);
+		if (hit != 0 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+			return from + (unsigned)__builtin_ctzll(hit) / 8;
+		if (hit != 0)
+			break;
+	}
+	while (from < n && !is_ctl(p[from]))
+		from++;
+	return from;
+}
+
+bool
+octet_text(struct str s)
+{
+	size_t i = 0;
+
+	while ((i = octet_ctl(s.p, i, s.n)) < s.n) {
+		if (s.p[i] != '\t')
+			return false;
+		i++;
+	}
+	return true;
+}
+
+unsigned
+octet_hex(char c)
+{
+	return DIGIT(c) ? (unsigned)(c - '0') : (unsigned)((c | 32) - 'a' + 10);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Streams over plain sockets, TCP and Unix alike. Registered once, edge-triggered: an event says
+ * that something may be done, the first call that cannot says that it may not any more.
+ */
+#include "worker/net/stream.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define ALL_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+static ssize_t
+failed(struct stream *s, int err)
+{
+	s->err = err;
+	s->readable = s->writable = true; /* so that the owner tries and learns */
+	return STREAM_ERROR;
+}
+
+/* A short read has drained the socket, and what comes later is an edge of its own, unless the end
+ * of the stream was reported already: its edge may be behind us. */
+static ssize_t
+tcp_read(struct stream *s, void *p, size_t n)
+{
+	ssize_t got;
+
+	if (s->connecting)
+		return STREAM_AGAIN;
+	if (s->err != 0)
+		return STREAM_ERROR;
+	do {
+		got = recv(s->watch.fd, p, n, 0);
+	} while (got < 0 && errno == EINTR);
+	if (got == 0 && n > 0) {
+		s->eof = true;
+		return STREAM_EOF;
+	}
+	if (got >= 0) {
+		if ((size_t)got < n && !s->hup)
+			s->readable = false;
+		return got;
+	}
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		return failed(s, errno);
+	s->readable = false;
+	return STREAM_AGAIN;
+}
+
+static ssize_t
+tcp_write(struct stream *s, const struct iovec *v, int n)
+{
+	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)n};
+	ssize_t put;
+
+	if (s->connecting)
+		return STREAM_AGAIN;
+	if (s->err != 0)
+		return STREAM_ERROR;
+	do {
+		put = sendmsg(s->watch.fd, &m, MSG_NOSIGNAL);
+	} while (put < 0 && errno == EINTR);
+	if (put >= 0)
+		return put;
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		return failed(s, errno);
+	s->writable = false;
+	return STREAM_AGAIN;
+}
+
+static void
+tcp_shutdown_write(struct stream *s)
+{
+	if (s->watch.fd >= 0 && !s->connecting)
+		shutdown(s->watch.fd, SHUT_WR);
+}
+
+static void
+tcp_close(struct stream *s)
+{
+	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+	int fd = s->watch.fd;
+
+	loop_del(s->loop, &s->watch);
+	s->watch.fd = -1;
+	if (s->reset_on_close)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+	s->readable = s->writable = s->connecting = false;
+}
+
+static const struct stream_ops tcp_ops = {
+    .name = "tcp",
+    .read = tcp_read,
+    .write = tcp_write,
+    .shutdown_write = tcp_shutdown_write,
+    .close = tcp_close,
+};
+
+static int
+socket_error(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
+}
+
+static void
+tcp_event(struct watch *w, uint32_t events)
+{
+	struct stream *s = container_of(w, struct stream, watch);
+
+	if (s->connecting) {
+		int err;
+
+		if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0)
+			return;
+		s->connecting = false;
+		err = socket_error(w->fd);
+		if (err != 0)
+			failed(s, err);
+	}
+	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+		s->hup = true;
+	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+		s->readable = true;
+	if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
+		s->writable = true;
+	s->on_event(s);
+}
+
+static void
+no_delay(int fd)
+{
+	static const int on = 1;
+
+	setsockopt(
+	    fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a Unix socket has no such option */
+}
+
+static int
+tcp_register(struct stream *s, int fd)
+{
+	s->watch.fn = tcp_event;
+	if (loop_add(s->loop, &s->watch, fd, ALL_EVENTS) > 0)
+		return 1;
+	s->err = errno;
+	s->watch.fd = -1;
+	close(fd);
+	return -1;
+}
+
+int
+stream_tcp_accept(struct stream *s, struct loop *loop, int fd, void (*on_event)(struct stream *))
+{
+	*s = (struct stream){.ops = &tcp_ops, .loop = loop, .watch.fd = -1, .on_event = on_event};
+	s->readable = s->writable =
+	    true; /* a client speaks first: worth a try before the first event */
+	no_delay(fd);
+	return tcp_register(s, fd);
+}
+
+int
+stream_tcp_connect(
+    struct stream *s, struct loop *loop, const struct addr *to, void (*on_event)(struct stream *))
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_sockaddr(to, &ss);
+	int fd;
+
+	*s = (struct stream){.ops = &tcp_ops, .loop = loop, .watch.fd = -1, .on_event = on_event};
+	fd = socket(to->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		s->err = errno;
+		return -1;
+	}
+	if (to->family != AF_UNIX)
+		no_delay(fd);
+	if (connect(fd, (struct sockaddr *)&ss, len) == 0) {
+		s->writable = true;
+	} else if (errno == EINPROGRESS) {
+		s->connecting = true;
+	} else {
+		s->err = errno;
+		close(fd);
+		return -1;
+	}
+	return tcp_register(s, fd);
+}
