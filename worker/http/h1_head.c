@@ -45,22 +45,23 @@ field_refused(struct reader *r, enum reason why)
 	return 1;
 }
 
-/* A whole field line has been seen. */
+/* A whole field line has been seen. A name that is in the table is a token, the others are looked
+ * at. */
 static int
 field_flush(struct reader *r)
 {
 	struct head *h = r->h;
+	struct str value = r->value.n == 0 ? STR("") : str_trim(r->value);
 	const struct hdr *f;
 
 	if (r->name.n == 0)
 		return 0;
-	if (!octet_token(r->name))
-		return field_refused(r, REASON_BAD_HEADER);
-	if (h->n >= r->count ||
-	    !head_add(h, r->name, r->value.n == 0 ? STR("") : str_trim(r->value)))
+	if (h->n >= r->count || !head_add(h, r->name, value))
 		return field_refused(r, REASON_HEADERS_TOO_LARGE);
 	f = &h->h[h->n - 1];
-	if (h->request && (hdr_flags(f->id) & HDR_ONCE) != 0 && h->first[f->id] != f)
+	if (f->id == HDR_OTHER && !octet_token(r->name))
+		return field_refused(r, REASON_BAD_HEADER);
+	if (h->request && h->first[f->id] != f && (hdr_flags(f->id) & HDR_ONCE) != 0)
 		return field_refused(r, f->id == HDR_HOST ? REASON_BAD_HOST : REASON_BAD_HEADER);
 	r->name = r->value = STR_NONE;
 	r->in_value = false;

@@ -86,7 +86,9 @@ fields_size(const struct hdr *h, uint32_t n)
 	for (const struct hdr *f = h; f < h + n; f++) {
 		if (f->gone || is_ours(f->id))
 			continue;
-		if (!octet_token(f->name) || !octet_text(f->value))
+		if (f->id == HDR_OTHER && !octet_token(f->name)) /* others are in the table */
+			return -1;
+		if (!octet_text(f->value))
 			return -1;
 		size += f->name.n + f->value.n + 4;
 	}

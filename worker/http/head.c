@@ -135,7 +135,7 @@ static void
 remove_hop(struct head *h)
 {
 	for (struct hdr *f = h->h; f < h->h + h->n; f++)
-		if (f->id != HDR_OTHER && (hdr_flags(f->id) & HDR_HOP) != 0)
+		if ((hdr_flags(f->id) & HDR_HOP) != 0)
 			f->gone = true;
 }
 
