@@ -107,18 +107,25 @@ deny_tiocsti(scmp_filter_ctx filter)
 	    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, TIOCSTI));
 }
 
-/* The numbers between and beyond the three families allowed; raw and packet sockets go the same
- * way. */
+/* socket() of a family that compares so is refused. */
+static int
+deny_family(scmp_filter_ctx filter, enum scmp_compare op, uint64_t family)
+{
+	const struct scmp_arg_cmp cmp = {.arg = 0, .op = op, .datum_a = family};
+
+	return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, &cmp);
+}
+
+/* The numbers between and beyond the three families allowed; raw and packet sockets go with them.
+ */
 static int
 deny_sockets(scmp_filter_ctx filter)
 {
-	int rc = seccomp_rule_add(
-	    filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_INET6));
+	int rc = deny_family(filter, SCMP_CMP_GT, AF_INET6);
 
-	for (uint32_t family = 0; rc == 0 && family <= AF_INET6; family++)
+	for (uint64_t family = 0; rc == 0 && family <= AF_INET6; family++)
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-			rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-			    SCMP_A0(SCMP_CMP_EQ, family));
+			rc = deny_family(filter, SCMP_CMP_EQ, family);
 	return rc;
 }
 
