@@ -293,6 +293,7 @@ write_rings(struct exposition *x)
 		sum.fill += ring_fill(g);
 		sum.capacity += ring_capacity(g);
 		sum.corrupt += ring_corrupt(g);
+		ring_close(&g);
 	}
 	simple(x->out, "gateway_access_ring_bytes", "gauge",
 	    "Unread octets in the access-log rings", sum.fill);

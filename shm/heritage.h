@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the master hands a child across fork, in one struct: descriptors, identity, paths. Everything else the child opens
- * itself after it dropped to its own uid. The kinds of processes are the rows of master/procs.def.
+ * What the master hands a child across fork, in one struct: descriptors, identity, paths.
+ * Everything else the child opens itself after it dropped to its own uid. The kinds of processes
+ * are the rows of master/procs.def.
  */
 #ifndef GW_HERITAGE_H
 #define GW_HERITAGE_H
@@ -38,27 +39,28 @@ struct heritage_listen {
 
 struct heritage {
 	enum proc_kind kind;
-	unsigned slot;	      /* worker slot; 0 for others */
-	unsigned proc;	      /* row in the process table region */
+	unsigned slot; /* worker slot; 0 for others */
+	unsigned proc; /* row in the process table region */
 	pid_t master;
-	int chan;	      /* SEQPACKET to the master, both ways */
-	int keeper;	      /* admin: SEQPACKET to the keeper; keeper: its end of that; else -1 */
-	int mailbox;	      /* worker: receiving end of its slot's mailbox; else -1 */
+	int chan;    /* SEQPACKET to the master, both ways */
+	int keeper;  /* admin: SEQPACKET to the keeper; keeper: its end of that; else -1 */
+	int mailbox; /* worker: receiving end of its slot's mailbox; else -1 */
 	int mailbox_send[SLOT_MAX]; /* keeper, admin: sending ends; -1 where there is none */
-	int log_fd;	      /* the error log: the logger's pipe; for the logger its reading end */
+	int log_fd; /* the error log: the logger's pipe; for the logger its reading end */
 	enum log_level log_level;
 	int region_fd[REGION_COUNT];
-	const char *run_dir;  /* tmpfs: maps, sockets */
-	const char *state_dir;/* disk */
+	const char *run_dir;   /* tmpfs: maps, sockets */
+	const char *state_dir; /* disk */
 	const char *conf_file;
-	const char *boot;     /* conf/boot.h encoding of the settings in force at (re)spawn */
+	const char *boot; /* conf/boot.h encoding of the settings in force at (re)spawn */
 	size_t boot_len;
 	uint64_t started_wall_us; /* of the master */
 	struct heritage_listen listens[LISTEN_MAX];
 	unsigned n_listens;
-	int event_fd;	      /* logger: woken through it; workers and admin write to it */
+	int event_fd; /* logger: woken through it; workers and admin write to it */
 };
 
-typedef int proc_main_f(const struct heritage *h); /* returns the exit status; the caller _exits with it */
+/* returns the exit status; the caller _exits with it */
+typedef int proc_main_f(const struct heritage *h);
 
 #endif

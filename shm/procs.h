@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The process table region: one row per process the master looks after. The master writes everything but the heartbeat
- * words, which belong to the row's process.
+ * The process table region: one row per process the master looks after. The master writes
+ * everything but the heartbeat words, which belong to the row's process.
  */
 #ifndef GW_PROCS_H
 #define GW_PROCS_H
@@ -22,8 +22,9 @@ struct proc_row {
 	_Atomic uint32_t restarts;
 	_Atomic uint32_t last_status; /* wait status of the predecessor */
 	_Atomic uint64_t started_us;  /* wall */
-	alignas(CACHE_LINE) _Atomic uint64_t beat_ms; /* monotonic; written by the process each turn, at most once a ms */
-	_Atomic uint64_t generation;  /* the generation it runs by */
+	/* monotonic; written by the process each turn, at most once a ms */
+	alignas(CACHE_LINE) _Atomic uint64_t beat_ms;
+	_Atomic uint64_t generation;       /* the generation it runs by */
 	_Atomic uint64_t rss, cpu_us, fds; /* refreshed by the process about once a second */
 };
 
@@ -31,10 +32,12 @@ struct procs {
 	alignas(CACHE_LINE) _Atomic uint64_t reloads_ok, reloads_failed;
 	_Atomic uint64_t last_reload_us; /* wall */
 	_Atomic uint32_t last_reload_ok;
-	_Atomic uint32_t ready;	   /* 1: every kind is up; /health answers 200 only then */
-	_Atomic uint32_t draining; /* 1: QUIT or drain: /health answers 503 at once, in every worker */
+	_Atomic uint32_t ready; /* 1: every kind is up; /health answers 200 only then */
+	/* 1: QUIT or drain: /health answers 503 at once, in every worker */
+	_Atomic uint32_t draining;
 	_Atomic uint32_t log_level;
-	char last_reload_error[512]; /* first error of the last failed reload, NUL-terminated; torn reads are harmless text */
+	/* first error of the last failed reload, NUL-terminated; torn reads are harmless text */
+	char last_reload_error[512];
 	struct proc_row row[PROCS_MAX];
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Why a request ended other than by the upstream's own answer: one table for answers, log words and metric labels.
+ * Why a request ended other than by the upstream's own answer: one table for answers, log words and
+ * metric labels.
  */
 #ifndef GW_REASON_H
 #define GW_REASON_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Regions: memfd segments made by the master and inherited by descriptor (later: across a binary upgrade). Each starts with a
- * header {magic, name, version, layout hash, size}; whoever attaches checks it and refuses what it does not know.
+ * Regions: memfd segments made by the master and inherited by descriptor (later: across a binary
+ * upgrade). Each starts with a header {magic, name, version, layout hash, size}; whoever attaches
+ * checks it and refuses what it does not know.
  */
 #ifndef GW_REGION_H
 #define GW_REGION_H
@@ -21,8 +22,11 @@ struct region_head {
 	uint32_t version;
 	uint32_t head_size; /* payload starts here; a multiple of CACHE_LINE */
 	uint64_t layout;    /* hash over sizes and counts, computed by the owner of the format */
-	uint64_t size;	    /* whole region */
+	uint64_t size;      /* whole region */
 };
+
+/* For the layout word: order and values matter. Never 0, which is "do not compare". */
+uint64_t region_hash(unsigned n, const uint64_t *numbers);
 
 /* A mapped region; payload = (char *)head + head->head_size. */
 struct region {
@@ -31,10 +35,14 @@ struct region {
 	size_t size; /* payload bytes */
 };
 
-/* Creates a sealed-size memfd, fully allocated (posix_fallocate), zeroed. Returns the descriptor or -1 with *error_r. */
-int region_create(enum region_id id, size_t payload, uint64_t layout, const char **error_r) NODISCARD;
-/* Maps it. layout 0: do not compare. 1, or -1 with *error_r ("region metrics: version 3, this binary knows 2"). */
-int region_attach(int fd, enum region_id id, uint64_t layout, bool writable, struct region *r_r, const char **error_r) NODISCARD;
+/* Creates a sealed-size memfd, fully allocated (posix_fallocate), zeroed. Returns the descriptor or
+ * -1 with *error_r. */
+int region_create(
+    enum region_id id, size_t payload, uint64_t layout, const char **error_r) NODISCARD;
+/* Maps it. layout 0: do not compare. 1, or -1 with *error_r ("region metrics: version 3, this
+ * binary knows 2"). */
+int region_attach(int fd, enum region_id id, uint64_t layout, bool writable, struct region *r_r,
+    const char **error_r) NODISCARD;
 void region_detach(struct region *r);
 
 #endif
