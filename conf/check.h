@@ -32,6 +32,7 @@ struct conf_check {
 	const struct node *node; /* the group being read: settings below it know their lines */
 	struct ws *ws;         /* where a table's check puts what it normalises; never NULL there */
 	const char *base;      /* directory at which relative paths begin; NULL: leave them */
+	bool expand;           /* ${VAR} in strings: in files, not in what comes over a socket */
 	char path[CHECK_PATH]; /* at.path lies here */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Loading files: libconfig -> node tree -> field tables -> objects -> change set. The loader process calls this; it reads
- * gateway.conf, then conf.d in byte order of names, and reports everything that is wrong at once.
+ * Loading files: libconfig -> node tree -> field tables -> objects -> change set. The loader
+ * process calls this; it reads gateway.conf, then conf.d in byte order of names, and reports
+ * everything that is wrong at once.
  */
 #ifndef GW_LOAD_H
 #define GW_LOAD_H
@@ -11,15 +12,17 @@
 #include "conf/settings.h"
 
 struct load_result {
-	struct ws ws;		   /* owns all below */
+	struct ws ws; /* owns all below */
 	struct conf_settings *settings;
-	struct conf_object *v;	   /* objects, the settings object first */
+	struct conf_object *v; /* objects, the settings object first */
 	uint32_t n;
 };
 
-/* conf_file: the main file; its directory's conf.d/ files named *.conf are read too. resolve: look host names up (the loader) or leave every
- * name unresolved (tests, tools). 1, or -1 with errors in check. */
-int load_files(const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check) NODISCARD;
+/* conf_file: the main file; its directory's conf.d/ files named *.conf are read too. resolve: look
+ * host names up (the loader) or leave every name unresolved (tests, tools). 1, or -1 with errors in
+ * check. */
+int load_files(
+    const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check) NODISCARD;
 void load_free(struct load_result *r);
 
 #endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A load from beginning to end: files to one tree, tree to structs, structs checked against one
+ * another, names resolved, everything encoded. Called by the loader process, by -t and -T, and by
+ * tests.
+ */
+#include "conf/load.h"
+
+#include <limits.h>
+
+#include "conf/load_priv.h"
+#include "shm/base/bug.h"
+
+/* The directory of the main file as it was named, and in full for paths that processes with another
+ * working directory will open. */
+static void
+directories(struct load *l, const char *conf_file, const char **dir_r)
+{
+	struct str file = str_of(conf_file);
+	const char *slash = strrchr(conf_file, '/');
+	char full[PATH_MAX];
+
+	*dir_r = ".";
+	if (slash == conf_file)
+		*dir_r = "/";
+	else if (slash != NULL)
+		*dir_r = ws_str(&l->keep, str_sub(file, 0, (size_t)(slash - conf_file))).p;
+	l->c->base = *dir_r;
+	if (realpath(*dir_r, full) != NULL)
+		l->c->base = ws_str(&l->keep, str_of(full)).p;
+}
+
+static uint32_t
+count_of(const struct load *l, enum conf_kind kind)
+{
+	const struct node *list = node_get(l->root, str_of(object_kinds[kind].list));
+
+	return list != NULL && list->type == NODE_LIST ? list->n : 0;
+}
+
+static void
+make_room(struct load *l)
+{
+	size_t n = 1;
+
+	for (unsigned k = 1; k < CONF_KIND_COUNT; k++)
+		n += count_of(l, (enum conf_kind)k);
+	l->r->v = ws_zalloc(&l->r->ws, n * sizeof(*l->r->v));
+	l->services = ws_zalloc(&l->keep, count_of(l, CONF_SERVICE) * sizeof(*l->services));
+	l->listeners = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(*l->listeners));
+	l->listener_ids = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(struct str));
+	if (l->r->v == NULL || l->keep.overflow)
+		oom_fail(n * sizeof(*l->r->v));
+}
+
+static void
+load_all(struct load *l, const char *conf_file, const char *dir, bool resolve)
+{
+	if (load_tree(l, conf_file, dir) < 0)
+		return;
+	make_room(l);
+	load_settings(l);
+	load_objects(l);
+	load_check_listeners(l);
+	if (l->c->errors > 0)
+		return;
+	load_resolve(l, resolve);
+	for (uint32_t i = 0; i < l->n_services; i++)
+		load_store(l, l->services[i].object, l->services[i].body);
+}
+
+static void
+load_fini(struct load *l)
+{
+	for (unsigned k = 0; k < CONF_KIND_COUNT; k++)
+		htab_free(&l->ids[k]);
+	htab_free(&l->matches);
+	gbuf_free(&l->body);
+	ws_free(&l->scratch);
+	ws_free(&l->keep);
+}
+
+int
+load_files(const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check)
+{
+	struct load l = {.r = r, .c = check};
+	uint32_t errors = check->errors;
+	const char *dir;
+
+	memset(r, 0, sizeof(*r));
+	ws_init(&r->ws, NULL, 0);
+	ws_init(&l.keep, NULL, 0);
+	ws_init(&l.scratch, NULL, 0);
+	check->ws = &l.keep;
+	check->expand = true;
+	directories(&l, conf_file, &dir);
+	load_all(&l, conf_file, dir, resolve);
+	load_fini(&l);
+	/* What c pointed to is gone; its lines are its own. */
+	check->ws = NULL;
+	check->base = NULL;
+	check->node = NULL;
+	check->at = (struct conf_place){.path = {check->path, 0}};
+	if (check->errors == errors)
+		return 1;
+	load_free(r);
+	return -1;
+}
+
+void
+load_free(struct load_result *r)
+{
+	ws_free(&r->ws);
+	memset(r, 0, sizeof(*r));
+}

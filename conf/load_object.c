@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The lists of the tree to objects: ids, bodies, canonical bytes.
+ */
+#include "conf/field_read.h"
+#include "conf/load_priv.h"
+#include "shm/base/bug.h"
+
+/* Names at the top level that are not settings: the lists. */
+static const char *const list_names[] = {
+#define OBJECT(KIND, type, list, word) list,
+#include "conf/objects.def"
+#undef OBJECT
+    NULL,
+};
+static const char *const object_also[] = {"id", NULL};
+
+static void
+must(const void *p, size_t n)
+{
+	if (p == NULL)
+		oom_fail(n);
+}
+
+void
+load_store(struct load *l, struct conf_object *o, const void *self)
+{
+	l->body.n = 0;
+	fields_encode(object_kinds[o->kind].fields, self, &l->body);
+	o->body = ws_str(&l->r->ws, str_n(l->body.p, l->body.n));
+	must(o->body.p, l->body.n);
+	o->digest = object_digest(o->kind, o->id, o->body);
+}
+
+static struct conf_object *
+new_object(struct load *l, enum conf_kind kind, struct str id, const struct node *at)
+{
+	struct conf_object *o = &l->r->v[l->r->n++];
+	struct str file = str_of(at->file);
+
+	*o = (struct conf_object){.kind = kind, .line = at->line, .source = STR("file")};
+	o->id = ws_str(&l->r->ws, id);
+	must(o->id.p, id.n);
+	/* One copy of the file's name for all that stand in it. */
+	if (l->r->n > 1 && str_eq(o[-1].file, file))
+		o->file = o[-1].file;
+	else
+		o->file = ws_str(&l->r->ws, file);
+	return o;
+}
+
+void
+load_settings(struct load *l)
+{
+	struct conf_settings *s = ws_zalloc(&l->keep, sizeof(*s));
+	struct field_place before = field_enter(l->c, l->root);
+	struct conf_object *o;
+
+	must(s, sizeof(*s));
+	l->c->at.line = 0;
+	field_read(&settings_fields, l->root, list_names + 1, s, l->c);
+	field_leave(l->c, before);
+	o = new_object(l, CONF_SETTINGS, STR("gateway"), l->root);
+	load_store(l, o, s);
+	/* Decoded again, so that it lives as long as the result does. */
+	l->r->settings = ws_zalloc(&l->r->ws, sizeof(*s));
+	must(l->r->settings, sizeof(*s));
+	BUG_ON(l->c->errors == 0 &&
+	       fields_decode(&settings_fields, o->body, l->r->settings, &l->r->ws) < 0);
+}
+
+/* --- ids -------------------------------------------------------------------------------------- */
+
+static bool
+is_id(const struct hnode *n, const void *key)
+{
+	const struct load_id *i = (const struct load_id *)(const void *)n;
+
+	return str_eq(i->id, *(const struct str *)key);
+}
+
+static const struct load_id *
+id_find(const struct load *l, enum conf_kind kind, struct str id)
+{
+	return (const struct load_id *)(void *)htab_get(&l->ids[kind], hash_keyed(id), is_id, &id);
+}
+
+bool
+load_has(const struct load *l, enum conf_kind kind, struct str id)
+{
+	return id_find(l, kind, id) != NULL;
+}
+
+static void
+id_add(struct load *l, enum conf_kind kind, struct str id, const struct node *at)
+{
+	const struct load_id *there = id_find(l, kind, id);
+	struct load_id *i;
+
+	if (there != NULL) {
+		check_error(l->c, NULL, "the id is taken already: %s:%u; ids are unique among %s",
+		    there->at->file, there->at->line, object_kinds[kind].list);
+		return;
+	}
+	i = ws_zalloc(&l->keep, sizeof(*i));
+	must(i, sizeof(*i));
+	i->id = ws_str(&l->keep, id);
+	i->at = at;
+	htab_put(&l->ids[kind], &i->node, hash_keyed(id));
+}
+
+/* 1 with a good id; the path then ends in [id]. */
+static int
+read_id(struct load *l, enum conf_kind kind, const struct node *n, struct str *id_r)
+{
+	const struct node *id = node_get(n, STR("id"));
+
+	if (id == NULL || id->type != NODE_STRING) {
+		check_error(l->c, id != NULL ? "id" : NULL,
+		    "id is missing; allowed: id = \"name\", unique among %s",
+		    object_kinds[kind].list);
+		return -1;
+	}
+	if (field_read_string(id, l->c, id_r) < 0)
+		return -1;
+	if (!object_id_ok(*id_r)) {
+		check_error(l->c, "id",
+		    "\"%.*s\": not an id; allowed: 1 to 63 letters, digits, \".\", \"_\", \"-\"",
+		    STR_ARG(str_sub(*id_r, 0, 200)));
+		return -1;
+	}
+	return 1;
+}
+
+/* --- objects ---------------------------------------------------------------------------------- */
+
+static void
+load_listener(struct load *l, struct str id, const struct node *n)
+{
+	struct conf_listener *self = &l->listeners[l->n_listeners];
+
+	l->c->ws = &l->keep;
+	field_read(&listener_fields, n, object_also, self, l->c);
+	l->listener_ids[l->n_listeners++] = ws_str(&l->keep, id);
+	load_store(l, new_object(l, CONF_LISTENER, id, n), self);
+}
+
+static void
+load_service(struct load *l, struct str id, const struct node *n)
+{
+	struct load_service *s = &l->services[l->n_services++];
+
+	l->c->ws = &l->keep;
+	s->at = n;
+	s->body = ws_zalloc(&l->keep, sizeof(*s->body));
+	must(s->body, sizeof(*s->body));
+	field_read(&service_fields, n, object_also, s->body, l->c);
+	s->object = new_object(l, CONF_SERVICE, id, n);
+}
+
+static void
+load_route(struct load *l, struct str id, const struct node *n)
+{
+	struct conf_route self;
+
+	field_read(&route_fields, n, object_also, &self, l->c);
+	load_check_route(l, &self, n);
+	load_store(l, new_object(l, CONF_ROUTE, id, n), &self);
+}
+
+static void (*const load_kind[CONF_KIND_COUNT])(
+    struct load *l, struct str id, const struct node *n) = {
+    [CONF_LISTENER] = load_listener,
+    [CONF_SERVICE] = load_service,
+    [CONF_ROUTE] = load_route,
+};
+
+static void
+load_object(struct load *l, enum conf_kind kind, const struct node *n, uint32_t index)
+{
+	size_t list = l->c->at.path.n;
+	struct str id;
+
+	check_push_index(l->c, index);
+	if (n->type != NODE_GROUP) {
+		check_error(l->c, NULL,
+		    "%s: not what belongs here; allowed: { id = \"name\"; ... }", node_word(n));
+		return;
+	}
+	if (read_id(l, kind, n, &id) < 0)
+		return;
+	check_cut(l->c, list);
+	check_push_id(l->c, id);
+	id_add(l, kind, id, n);
+	load_kind[kind](l, id, n);
+}
+
+/* What is kept of an object is copied or lies in l->keep; the rest goes at once. */
+static void
+load_one(struct load *l, enum conf_kind kind, const struct node *n, uint32_t index)
+{
+	struct ws_mark mark = ws_mark(&l->scratch);
+	struct field_place before = field_enter(l->c, n);
+	size_t path = l->c->at.path.n;
+
+	l->c->ws = &l->scratch;
+	load_object(l, kind, n, index);
+	check_cut(l->c, path);
+	field_leave(l->c, before);
+	ws_reset(&l->scratch, mark);
+}
+
+static void
+load_list(struct load *l, enum conf_kind kind)
+{
+	struct str name = str_of(object_kinds[kind].list);
+	const struct node *list = node_get(l->root, name);
+	uint32_t index = 0;
+	size_t path;
+
+	if (list == NULL)
+		return;
+	path = check_push(l->c, name);
+	if (list->type != NODE_LIST) {
+		struct conf_place at = node_place(list, l->c->at.path);
+
+		check_error_at(l->c, &at,
+		    "%s: not what belongs here; allowed: a list of groups: ( { id = \"name\"; ... "
+		    "}, ... )",
+		    node_word(list));
+	} else {
+		for (const struct node *n = list->first; n != NULL; n = n->next)
+			load_one(l, kind, n, index++);
+	}
+	check_cut(l->c, path);
+}
+
+/* In the order of the kinds, so that routes find listeners and services known. */
+void
+load_objects(struct load *l)
+{
+	for (unsigned k = CONF_SETTINGS + 1; k < CONF_KIND_COUNT; k++)
+		load_list(l, (enum conf_kind)k);
+}

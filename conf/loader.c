@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The loader process. Whatever becomes of the load, the master hears it in one message: the
+ * verdict, the settings it needs itself, the report, and the change set for the keeper. Everything
+ * here may block within its deadlines; that is what this process is for.
+ */
+#include "conf/loader.h"
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "conf/boot.h"
+#include "conf/changeset.h"
+#include "conf/load.h"
+#include "shm/base/bug.h"
+#include "shm/base/msg.h"
+
+#define SEND_WAIT_MS 10000
+
+static int
+report_fd(struct str text)
+{
+	int fd = memfd_create("report", MFD_CLOEXEC);
+
+	for (size_t at = 0; fd >= 0 && at < text.n;) {
+		ssize_t n = write(fd, text.p + at, text.n - at);
+
+		if (n <= 0)
+			break; /* a report cut short is still a report */
+		at += (size_t)n;
+	}
+	return fd;
+}
+
+/* After a failed load there is still a change set, an empty one: the message has one form. */
+static int
+changeset_fd(const struct load_result *r, bool ok, const char **error_r)
+{
+	struct changeset_writer *w = changeset_new(STR("file"), STR("loader"), ok);
+
+	for (uint32_t i = 0; ok && i < r->n; i++)
+		changeset_put(w, CHANGE_PUT, &r->v[i]);
+	return changeset_seal(&w, error_r);
+}
+
+static int
+send_patiently(int chan, struct msg *m)
+{
+	int rc;
+
+	while ((rc = msg_send(chan, m)) == 0) {
+		struct pollfd p = {.fd = chan, .events = POLLOUT};
+
+		if (poll(&p, 1, SEND_WAIT_MS) <= 0)
+			return -1;
+	}
+	return rc;
+}
+
+static int
+send_loaded(int chan, const struct load_result *r, bool ok, struct conf_check *check)
+{
+	struct msg *m = xmalloc(sizeof(*m));
+	struct gbuf boot = {0};
+	const char *error = NULL;
+	int rc, set = changeset_fd(r, ok, &error), report;
+
+	if (set < 0) {
+		check_error_at(check, &check->at, "the change set could not be written: %s", error);
+		ok = false;
+		set = changeset_fd(r, false, &error);
+	}
+	if (ok)
+		boot_encode(r->settings, &boot);
+	report = report_fd(str_n(check->text.p, check->text.n));
+	msg_begin(m, MSG_LOADED, 0);
+	msg_put_u32(m, ok);
+	msg_put_u32(m, check->errors);
+	msg_put_str(m, str_n(boot.p, boot.n));
+	msg_put_fd(m, report);
+	msg_put_fd(m, set);
+	rc = send_patiently(chan, m);
+	gbuf_free(&boot);
+	free(m);
+	close(report);
+	close(set);
+	return rc;
+}
+
+int
+loader_main(const struct heritage *h)
+{
+	struct load_result r;
+	struct conf_check check;
+	bool ok;
+
+	check_init(&check);
+	ok = load_files(h->conf_file, true, &r, &check) == 1;
+	if (send_loaded(h->chan, &r, ok, &check) < 0)
+		log_error("the master did not take the load's result");
+	load_free(&r);
+	check_free(&check);
+	return 0;
+}
