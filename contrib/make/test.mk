@@ -91,12 +91,12 @@ coverage:
 	@$(MAKE) COV=1 coverage-run
 .PHONY: coverage-run
 coverage-run: all unit-bins
-	@find $(BUILD) -name '*.gcda' -delete
+	@test/coverage prepare $(BUILD)
 	@: >$(RESULTS)
 	-@$(MAKE) unit
 	-@$(MAKE) scen
 	-@$(MAKE) system
-	@test/coverage $(BUILD)
+	@test/coverage report $(BUILD) $(RESULTS)
 
 BENCH_BIN := $(addprefix $(BUILD)/test/bench/,$(basename $(notdir $(wildcard test/bench/*.c))))
 $(BENCH_BIN): %: %.o
