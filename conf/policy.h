@@ -17,6 +17,9 @@ struct policy_type {
 	const struct fields *fields; /* its settings, without the word `policy` itself */
 	const struct policy_hooks *hooks;
 	bool answers; /* always answers itself: a route with it needs no service */
+	/* Calls fn for every path parameter the settings name ("{id}"), so that a route can tell
+	 * those it does not capture. May be NULL. */
+	void (*params)(const void *conf, void (*fn)(void *arg, struct str name), void *arg);
 };
 
 /* One entry of a `policies` list. */

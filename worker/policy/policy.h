@@ -38,4 +38,9 @@ struct policy_hooks {
 	void (*observe)(const struct req *r, const struct policy_use *u);
 };
 
+/* Every policy there is, by name. */
+#define POLICY(name) extern const struct policy_type policy_##name;
+#include "worker/policy/policies.def"
+#undef POLICY
+
 #endif
