@@ -11,6 +11,10 @@
 #include "conf/load_priv.h"
 #include "shm/base/bug.h"
 
+/* Large, and kept between objects: giving each object's blocks back to malloc cost as much as
+ * reading it. */
+#define LOAD_BLOCK (4u << 20)
+
 /* The directory of the main file as it was named, and in full for paths that processes with another
  * working directory will open. */
 static void
@@ -70,33 +74,51 @@ load_all(struct load *l, const char *conf_file, const char *dir, bool resolve)
 }
 
 static void
-load_fini(struct load *l)
+load_fini(void *arg)
 {
+	struct load *l = arg;
+
 	for (unsigned k = 0; k < CONF_KIND_COUNT; k++)
 		htab_free(&l->ids[k]);
 	htab_free(&l->matches);
 	gbuf_free(&l->body);
 	ws_free(&l->scratch);
 	ws_free(&l->keep);
+	ws_pool_fini(&l->pool);
+	free(l);
+}
+
+/* What was read goes with the result: taking a large tree down takes a fifth of the whole load, and
+ * the loader exits instead. */
+static struct load *
+load_new(struct load_result *r, struct conf_check *check)
+{
+	struct load *l = xcalloc(1, sizeof(*l));
+
+	l->r = r;
+	l->c = check;
+	ws_pool_init(&l->pool, LOAD_BLOCK, 1);
+	ws_init(&l->keep, &l->pool, 0);
+	ws_init(&l->scratch, &l->pool, 0);
+	ws_on_free(&r->ws, load_fini, l);
+	return l;
 }
 
 int
 load_files(const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check)
 {
-	struct load l = {.r = r, .c = check};
 	uint32_t errors = check->errors;
 	const char *dir;
+	struct load *l;
 
 	memset(r, 0, sizeof(*r));
 	ws_init(&r->ws, NULL, 0);
-	ws_init(&l.keep, NULL, 0);
-	ws_init(&l.scratch, NULL, 0);
-	check->ws = &l.keep;
+	l = load_new(r, check);
+	check->ws = &l->keep;
 	check->expand = true;
-	directories(&l, conf_file, &dir);
-	load_all(&l, conf_file, dir, resolve);
-	load_fini(&l);
-	/* What c pointed to is gone; its lines are its own. */
+	directories(l, conf_file, &dir);
+	load_all(l, conf_file, dir, resolve);
+	/* What c points to is the load's; its lines are its own. */
 	check->ws = NULL;
 	check->base = NULL;
 	check->node = NULL;

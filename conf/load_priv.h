@@ -30,6 +30,7 @@ struct load_service {
 struct load {
 	struct load_result *r;
 	struct conf_check *c;
+	struct ws_pool pool;
 	struct ws keep;    /* trees, ids, services: until the load's end */
 	struct ws scratch; /* one object at a time */
 	struct node *root; /* all files merged */
