@@ -12,7 +12,7 @@
 struct fixed_conf {
 	int64_t status;
 	struct str content_type, body, location;
-	struct strs headers;
+	struct conf_list headers; /* struct line_conf */
 };
 
 static const struct field rows[] = {
@@ -39,10 +39,11 @@ static const struct field rows[] = {
 	.help = "Location, for redirects, values of the request in braces.",
 	.example = "location = \"https://{host}/new/{rest}\";"},
     {.name = "headers",
-	.type = F_STRINGS,
+	.type = F_LIST,
 	.offset = FIELD_AT(struct fixed_conf, headers),
+	.sub = &line_fields,
 	.help = "More header fields.",
-	.example = "headers = [ \"Retry-After: 120\" ];"},
+	.example = "headers = ( { name = \"Retry-After\"; value = \"120\"; } );"},
 };
 
 static bool
@@ -69,7 +70,6 @@ fixed_check(void *self, struct conf_check *c)
 		check_error(c, "location", "control characters; allowed: a URL or path");
 	template_check(conf->body, "body", c);
 	template_check(conf->location, "location", c);
-	lines_check(&conf->headers, "headers", c);
 }
 
 static const struct fields fields = {

@@ -9,7 +9,8 @@
 #include "worker/policy/policy.h"
 
 struct changes_conf {
-	struct strs remove, set, add;
+	struct strs remove;
+	struct conf_list set, add; /* struct line_conf */
 };
 struct headers_conf {
 	struct changes_conf request, response;
@@ -22,16 +23,18 @@ static const struct field change_rows[] = {
 	.help = "Names of fields to remove.",
 	.example = "remove = [ \"X-Debug\" ];"},
     {.name = "set",
-	.type = F_STRINGS,
+	.type = F_LIST,
 	.offset = FIELD_AT(struct changes_conf, set),
+	.sub = &line_fields,
 	.help =
 	    "Fields to write in place of any of the same name, values of the request in braces.",
-	.example = "set = [ \"X-Tenant: {tenant}\", \"X-Client: {client.ip}\" ];"},
+	.example = "set = ( { name = \"X-Client\"; value = \"{client.ip}\"; } );"},
     {.name = "add",
-	.type = F_STRINGS,
+	.type = F_LIST,
 	.offset = FIELD_AT(struct changes_conf, add),
+	.sub = &line_fields,
 	.help = "Fields to write beside those of the same name.",
-	.example = "add = [ \"Vary: Origin\" ];"},
+	.example = "add = ( { name = \"Vary\"; value = \"Origin\"; } );"},
 };
 static const struct fields change_fields = {
     .name = "changes",
@@ -47,7 +50,7 @@ static const struct field rows[] = {
 	.offset = FIELD_AT(struct headers_conf, request),
 	.sub = &change_fields,
 	.help = "Changes to the request that the upstream gets.",
-	.example = "request = { set = [ \"X-Tenant: {tenant}\" ]; };"},
+	.example = "request = { set = ( { name = \"X-User\"; value = \"{id}\"; } ); };"},
     {.name = "response",
 	.type = F_GROUP,
 	.offset = FIELD_AT(struct headers_conf, response),
@@ -57,23 +60,14 @@ static const struct field rows[] = {
 };
 
 static void
-check_changes(const struct changes_conf *conf, const char *const names[3], struct conf_check *c)
-{
-	for (uint32_t i = 0; i < conf->remove.n; i++)
-		lines_name_check(conf->remove.v[i], names[0], c);
-	lines_check(&conf->set, names[1], c);
-	lines_check(&conf->add, names[2], c);
-}
-
-static void
 headers_check(void *self, struct conf_check *c)
 {
-	static const char *const request[] = {"request.remove", "request.set", "request.add"};
-	static const char *const response[] = {"response.remove", "response.set", "response.add"};
 	const struct headers_conf *conf = self;
 
-	check_changes(&conf->request, request, c);
-	check_changes(&conf->response, response, c);
+	for (uint32_t i = 0; i < conf->request.remove.n; i++)
+		lines_name_check(conf->request.remove.v[i], "request.remove", c);
+	for (uint32_t i = 0; i < conf->response.remove.n; i++)
+		lines_name_check(conf->response.remove.v[i], "response.remove", c);
 }
 
 static const struct fields fields = {

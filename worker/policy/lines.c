@@ -1,28 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * "Name: value" as settings: cut once, valued per request.
+ * Header fields as settings: read once per plan, valued per request.
  */
 #include "worker/policy/lines.h"
 
 #include "worker/http/octet.h"
 
-/* False when there is no colon; *value_r is what stands after it, trimmed. */
-static bool
-cut(struct str line, struct str *name_r, struct str *value_r)
-{
-	ssize_t colon = str_chr(line, ':');
+static const struct field rows[] = {
+    {.name = "name",
+	.type = F_STRING,
+	.offset = FIELD_AT(struct line_conf, name),
+	.flags = FIELD_REQUIRED,
+	.help = "Name of the field."},
+    {.name = "value",
+	.type = F_STRING,
+	.offset = FIELD_AT(struct line_conf, value),
+	.flags = FIELD_REQUIRED,
+	.help = "Its value, values of the request in braces."},
+};
 
-	if (colon < 0)
-		return false;
-	*name_r = str_sub(line, 0, (size_t)colon);
-	*value_r = str_trim(str_sub(line, (size_t)colon + 1, line.n));
-	return octet_token(*name_r) && octet_text(*value_r);
+static void
+line_check(void *self, struct conf_check *c)
+{
+	const struct line_conf *conf = self;
+
+	if (check_given(c, "name"))
+		lines_name_check(conf->name, "name", c);
+	if (!octet_text(conf->value))
+		check_error(c, "value", "control characters; allowed: one line of text");
+	else
+		template_check(conf->value, "value", c);
 }
 
+const struct fields line_fields = {
+    .name = "header",
+    .help = "A header field.",
+    .size = sizeof(struct line_conf),
+    .v = rows,
+    .n = ARRAY_LEN(rows),
+    .check = line_check,
+};
+
 int
-lines_compile(const struct strs *list, struct ws *ws, struct lines *out, const char **error_r)
+lines_compile(const struct conf_list *list, struct ws *ws, struct lines *out, const char **error_r)
 {
-	struct str value, bad;
+	const struct line_conf *conf = list->v;
+	struct str bad;
 
 	out->n = 0;
 	out->v = ws_alloc(ws, MAX(1u, list->n) * sizeof(*out->v));
@@ -33,64 +56,42 @@ lines_compile(const struct strs *list, struct ws *ws, struct lines *out, const c
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct line *l = &out->v[out->n++];
 
-		if (!cut(list->v[i], &l->name, &value)) {
-			*error_r = "a header line is malformed";
+		if (!octet_token(conf[i].name) || !octet_text(conf[i].value)) {
+			*error_r = "a header field is malformed";
 			return -1;
 		}
-		if (template_compile(value, ws, &l->value, &bad, error_r) < 0)
+		l->name = conf[i].name;
+		if (template_compile(conf[i].value, ws, &l->value, &bad, error_r) < 0)
 			return -1;
 	}
 	return 1;
 }
 
-bool
+void
 lines_name_check(struct str name, const char *setting, struct conf_check *c)
 {
 	enum hdr_id id = hdr_lookup_alike(name);
 
-	if (!octet_token(name)) {
+	if (!octet_token(name))
 		check_error(c, setting,
 		    "\"%.*s\" is not the name of a header field; allowed: letters, digits and "
 		    "!#$%%&'*+-.^_`|~",
 		    STR_ARG(name));
-		return false;
-	}
-	if (id == HDR_HOST) {
+	else if (id == HDR_HOST)
 		check_error(
-		    c, setting, "the service's setting \"host\" decides which Host is sent");
-		return false;
-	}
-	if (id == HDR_CONTENT_LENGTH || (hdr_flags(id) & HDR_HOP) != 0) {
+		    c, setting, "the setting `host` of the service says which Host is sent");
+	else if (id == HDR_CONTENT_LENGTH || (hdr_flags(id) & HDR_HOP) != 0)
 		check_error(c, setting, "\"%.*s\" belongs to the connection; the gateway writes it",
 		    STR_ARG(name));
-		return false;
-	}
-	return true;
 }
 
 void
-lines_check(const struct strs *list, const char *setting, struct conf_check *c)
+lines_params(const struct conf_list *list, void (*fn)(void *arg, struct str name), void *arg)
 {
-	struct str name, value;
-
-	for (uint32_t i = 0; i < list->n; i++) {
-		if (!cut(list->v[i], &name, &value))
-			check_error(c, setting,
-			    "\"%.*s\" is not a header line; allowed: \"Name: value\"",
-			    STR_ARG(list->v[i]));
-		else if (lines_name_check(name, setting, c))
-			template_check(value, setting, c);
-	}
-}
-
-void
-lines_params(const struct strs *list, void (*fn)(void *arg, struct str name), void *arg)
-{
-	struct str name, value;
+	const struct line_conf *conf = list->v;
 
 	for (uint32_t i = 0; i < list->n; i++)
-		if (cut(list->v[i], &name, &value))
-			template_params(value, fn, arg);
+		template_params(conf[i].value, fn, arg);
 }
 
 /* Over the workspace limit nothing is added: the mark is sticky and the request fails at its step.
