@@ -25,7 +25,7 @@
  * the B-tree is the index of children, so a node with 100,000 of them costs one small value per
  * change. Such a shard counts its outer children and has none inside.
  *
- *	shard	u32 outer children, then at 12 the root node
+ *	shard	u32 outer children (top bit: one of them takes anything), then at 12 the root node
  *	node	u16 children, u16 any, u16 list[3], children x {u16 text, u16 text length, u16 node}
  *		any: the node for a segment that takes anything; list: candidates by enum path_sort;
  *		0 = none. Children stand in byte order of their text. A child's offset is greater than

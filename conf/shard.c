@@ -54,7 +54,8 @@ shard_open(struct str value, struct shard *s_r)
 		return -1;
 	s.p = (const unsigned char *)value.p;
 	s.n = (uint32_t)value.n;
-	s.outer = load32(&s, IMAGE_HEAD);
+	s.outer = load32(&s, IMAGE_HEAD) & ~SHARD_OUTER_ANY;
+	s.outer_any = (load32(&s, IMAGE_HEAD) & SHARD_OUTER_ANY) != 0;
 	*s_r = s;
 	return 1;
 }

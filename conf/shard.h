@@ -13,6 +13,7 @@
 #define SHARD_ROOT   12	    /* offset of the root node */
 #define SHARD_NODE   10	    /* octets of a node without its children */
 #define SHARD_CHILD  6
+#define SHARD_OUTER_ANY (1u << 31)
 #define SHARD_CAND   16	    /* octets of a candidate without its optional parts */
 
 #define METHODS_ANY UINT32_MAX
@@ -21,6 +22,7 @@ struct shard {
 	const unsigned char *p;
 	uint32_t n;
 	uint32_t outer; /* children in shards of their own; then there are none inside */
+	bool outer_any; /* among them the one for a segment that takes anything */
 };
 
 struct shard_node {

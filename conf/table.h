@@ -66,6 +66,7 @@ struct match_query {
 	 * 1 yes, 0 no, -1 the candidate is unusable (counts as no). */
 	int (*accept)(void *arg, uint32_t route, bool regex, struct match_param *params, unsigned *n_params);
 	void *arg;
+	bool explain; /* fill match_result.pattern: for people, not for traffic */
 };
 struct match_result {
 	uint32_t route; /* number */
@@ -73,7 +74,8 @@ struct match_result {
 	unsigned n_params;
 	struct str rest; /* what a prefix's star matched, without leading slash; "" else */
 	uint32_t allow;	 /* on no match: methods that a route at a matching path would take (1 << enum http_method) */
-	/* for `routes test`: which shard and node decided */
+	/* With query.explain: host and path pattern that decided, "example.com/users/{id}". Lies in the
+	 * table until the next match; "" else. */
 	struct str pattern;
 };
 /* 1 match; 0 none (allow != 0: the path exists for other methods); -1 a malformed value was met (no result). */

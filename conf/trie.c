@@ -19,7 +19,7 @@ struct tshard {
 	struct tnode *root;
 	uint32_t outer;
 	size_t size; /* octets of its image */
-	bool stored, dirty;
+	bool outer_any, stored, dirty;
 };
 
 struct trie {
@@ -123,6 +123,7 @@ shard_get(struct trie *t, struct str key, struct tshard **s_r, const char **erro
 {
 	struct hnode *n = htab_get(&t->shards, hash_keyed(key), shard_has_key, &key);
 	struct tnode *root = NULL;
+	bool outer_any = false;
 	uint32_t outer = 0;
 	struct str value;
 	int got;
@@ -135,12 +136,13 @@ shard_get(struct trie *t, struct str key, struct tshard **s_r, const char **erro
 	if (got < 0)
 		return shard_damaged(t, error_r);
 	if (got == 1) {
-		root = tnode_decode(value, &t->ws, &outer);
+		root = tnode_decode(value, &t->ws, &outer, &outer_any);
 		if (root == NULL)
 			return shard_damaged(t, error_r);
 	}
 	*s_r = shard_new(t, key, root);
 	(*s_r)->outer = outer;
+	(*s_r)->outer_any = outer_any;
 	(*s_r)->stored = got == 1;
 	return 1;
 }
@@ -238,12 +240,14 @@ child_out(struct trie *t, struct tshard *s, struct tnode *child, bool any)
 		out = container_of(n, struct tshard, node);
 		out->root = child;
 		out->outer = 0;
+		out->outer_any = false;
 		shard_measure(out);
 	} else {
 		out = shard_new(t, key, child);
 	}
 	out->dirty = true;
 	s->outer++;
+	s->outer_any |= any;
 	shard_cut(t, out);
 }
 
@@ -346,6 +350,7 @@ step(struct trie *t, struct tshard **s, struct tnode **n, const struct path_segm
 		if (!add)
 			return 1;
 		(*s)->outer++;
+		(*s)->outer_any |= seg->any;
 		(*s)->dirty = true;
 	}
 	*s = next;
@@ -404,9 +409,9 @@ node_unhook(struct tnode *parent, struct tnode *child)
 
 /* Takes away what became empty, from the end of the trail towards the root. */
 static void
-prune(struct trail *trail, unsigned n)
+prune(struct trail *trail, const struct path *p)
 {
-	for (unsigned i = n; i > 0; i--) {
+	for (unsigned i = p->n; i > 0; i--) {
 		struct trail *at = &trail[i], *up = &trail[i - 1];
 
 		if (!node_is_empty(at->node))
@@ -418,6 +423,8 @@ prune(struct trail *trail, unsigned n)
 			if (at->shard->outer > 0)
 				return;
 			up->shard->outer--;
+			if (p->seg[i - 1].any)
+				up->shard->outer_any = false;
 			up->shard->dirty = true;
 		}
 	}
@@ -446,7 +453,7 @@ trie_remove(struct trie *t, uint32_t host, const struct path *p, uint32_t route,
 		return 0;
 	s->dirty = true;
 	shard_measure(s);
-	prune(trail, p->n);
+	prune(trail, p);
 	return 1;
 }
 
@@ -486,7 +493,7 @@ shard_write(struct trie *t, struct tshard *s, struct gbuf *out, const char **err
 		return -1;
 	}
 	out->n = 0;
-	tnode_encode(s->root, s->outer, out);
+	tnode_encode(s->root, s->outer, s->outer_any, out);
 	return db_put(t->txn, t->table, s->key, str_n(out->p, out->n), error_r);
 }
 

@@ -115,11 +115,11 @@ put_node(struct encoder *e, const struct tnode *n)
 }
 
 void
-tnode_encode(const struct tnode *root, uint32_t outer, struct gbuf *out)
+tnode_encode(const struct tnode *root, uint32_t outer, bool outer_any, struct gbuf *out)
 {
 	struct encoder e = {.out = out, .start = image_begin(out, 'S')};
 
-	gbuf_u32(out, outer);
+	gbuf_u32(out, outer | (outer_any ? SHARD_OUTER_ANY : 0));
 	put_node(&e, root);
 	image_end(out, e.start);
 	BUG_ON(here(&e) > IMAGE_MAX);
@@ -198,7 +198,7 @@ get_node(struct decoder *d, uint32_t at)
 }
 
 struct tnode *
-tnode_decode(struct str value, struct ws *ws, uint32_t *outer_r)
+tnode_decode(struct str value, struct ws *ws, uint32_t *outer_r, bool *outer_any_r)
 {
 	struct decoder d = {.ws = ws, .budget = (uint32_t)(value.n / SHARD_NODE) + 1};
 	struct tnode *root;
@@ -206,7 +206,9 @@ tnode_decode(struct str value, struct ws *ws, uint32_t *outer_r)
 	if (value.n > IMAGE_MAX || shard_open(ws_str(ws, value), &d.s) < 0)
 		return NULL;
 	root = get_node(&d, SHARD_ROOT);
-	if (root != NULL)
-		*outer_r = d.s.outer;
+	if (root == NULL)
+		return NULL;
+	*outer_r = d.s.outer;
+	*outer_any_r = d.s.outer_any;
 	return root;
 }

@@ -26,8 +26,8 @@ size_t tcand_size(const struct candidate *c);
 size_t tnode_size(const struct tnode *n); /* with everything below */
 
 /* Appends the image of a shard. The caller has seen that it is no larger than IMAGE_MAX. */
-void tnode_encode(const struct tnode *root, uint32_t outer, struct gbuf *out);
+void tnode_encode(const struct tnode *root, uint32_t outer, bool outer_any, struct gbuf *out);
 /* The value is copied into ws first. NULL: malformed. */
-struct tnode *tnode_decode(struct str value, struct ws *ws, uint32_t *outer_r);
+struct tnode *tnode_decode(struct str value, struct ws *ws, uint32_t *outer_r, bool *outer_any_r);
 
 #endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening the map for reading, turns, objects, fill levels. Matching is in table_match.c.
+ */
+#include "conf/table_priv.h"
+
+#include "conf/endpoint_set.h"
+#include "shm/base/bug.h"
+
+/* 1, or -1 with *error_r: the record every reader begins with. */
+static int
+meta_load(struct table *t, const char **error_r)
+{
+	struct map_meta meta;
+	int got = map_meta_get(t->txn, &t->map, &meta);
+
+	if (got != 1) {
+		*error_r = got == 0 ? "the map is empty" : "the map's head is damaged";
+		return -1;
+	}
+	if (meta.layout != map_layout()) {
+		*error_r = "the map was written by another version of the program";
+		return -1;
+	}
+	t->meta = meta;
+	t->txn_id = db_txn_id(t->txn);
+	return 1;
+}
+
+static int
+table_start(const struct map *m, bool borrowed, struct table **t_r, const char **error_r)
+{
+	struct table *t = xcalloc(1, sizeof(*t));
+
+	t->map = *m;
+	t->borrowed = borrowed;
+	if (db_read_begin(t->map.db, &t->txn, error_r) < 0 || meta_load(t, error_r) < 0) {
+		table_close(&t);
+		return -1;
+	}
+	db_read_reset(t->txn);
+	*t_r = t;
+	return 1;
+}
+
+int
+table_open(const char *run_dir, uint64_t epoch, struct table **t_r, const char **error_r)
+{
+	struct db_options o = {.mode = DB_READ, .max_tables = MAP_TABLE_COUNT};
+	struct map m;
+	char dir[512];
+
+	if (map_dir(run_dir, epoch, dir, sizeof(dir)) < 0) {
+		*error_r = "the path of the map is too long";
+		return -1;
+	}
+	if (map_open(dir, &o, &m, error_r) < 0)
+		return -1;
+	return table_start(&m, false, t_r, error_r);
+}
+
+int
+table_attach(const struct map *m, struct table **t_r, const char **error_r)
+{
+	return table_start(m, true, t_r, error_r);
+}
+
+void
+table_close(struct table **tp)
+{
+	struct table *t = *tp;
+
+	*tp = NULL;
+	if (t == NULL)
+		return;
+	if (t->txn != NULL)
+		db_abort(&t->txn);
+	if (!t->borrowed)
+		map_close(&t->map);
+	free(t);
+}
+
+int
+table_renew(struct table *t)
+{
+	const char *error;
+
+	if (t->reading)
+		return 1;
+	if (db_read_renew(t->txn) < 0)
+		return -1;
+	if (db_txn_id(t->txn) != t->txn_id && meta_load(t, &error) < 0) {
+		db_read_reset(t->txn);
+		return -1;
+	}
+	t->reading = true;
+	return 1;
+}
+
+void
+table_reset(struct table *t)
+{
+	if (!t->reading)
+		return;
+	db_read_reset(t->txn);
+	t->reading = false;
+}
+
+uint64_t
+table_generation(struct table *t)
+{
+	return t->meta.generation;
+}
+
+int
+table_object(struct table *t, enum conf_kind kind, uint32_t number, struct conf_object *o_r)
+{
+	BUG_ON(!t->reading);
+	return map_object(t->txn, &t->map, kind, number, o_r);
+}
+
+int
+table_find(struct table *t, enum conf_kind kind, struct str id, struct conf_object *o_r)
+{
+	uint32_t number;
+	int got;
+
+	BUG_ON(!t->reading);
+	got = map_number(t->txn, &t->map, kind, id, &number);
+	if (got <= 0)
+		return got;
+	return map_object(t->txn, &t->map, kind, number, o_r) == 1 ? 1 : -1;
+}
+
+int
+table_next(struct table *t, enum conf_kind kind, uint32_t *number, struct conf_object *o_r)
+{
+	struct db_cursor *c = NULL;
+	struct str key, value;
+	struct conf_object o;
+	char from[8];
+	int got;
+
+	BUG_ON(!t->reading);
+	if (*number == UINT32_MAX)
+		return 0;
+	got = db_cursor_at(t->txn, t->map.tab[MAP_OBJECT],
+	    image_key_object(from, kind, *number + 1), &c, &key, &value);
+	if (got == 1 && (key.n < 1 || key.p[0] != (char)kind))
+		got = 0;
+	if (got == 1)
+		got = map_object_decode(key, value, &o);
+	db_cursor_free(&c);
+	if (got != 1)
+		return got;
+	*number = o.number;
+	*o_r = o;
+	return 1;
+}
+
+uint64_t
+table_count(struct table *t, enum conf_kind kind)
+{
+	return t->meta.count[kind];
+}
+
+int
+table_endpoints(struct table *t, uint32_t service, struct endpoint_set *s_r)
+{
+	struct str value;
+	char key[8];
+	int got;
+
+	BUG_ON(!t->reading);
+	got = db_get(t->txn, t->map.tab[MAP_ENDPOINT], image_key_number(key, service), &value);
+	return got <= 0 ? got : endpoint_set_open(value, s_r);
+}
+
+void
+table_fill(struct table *t, struct table_fill *f_r)
+{
+	struct db_fill fill;
+
+	db_fill(t->map.db, &fill);
+	*f_r = (struct table_fill){
+	    .used_bytes = fill.used_bytes,
+	    .map_bytes = fill.map_bytes,
+	    .readers = fill.readers,
+	};
+	for (unsigned i = 0; i < CONF_KIND_COUNT; i++)
+		f_r->objects += t->meta.count[i];
+}
