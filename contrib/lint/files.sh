@@ -8,7 +8,8 @@ tree_files() {
 	if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
 		git ls-files -co --exclude-standard
 	else
-		find . -type f ! -path './build*' ! -path './.git/*' | sed 's|^\./||'
+		find . -type f ! -path './build*' ! -path './.git/*' ! -path './rpmbuild/*' \
+			! -path '*/__pycache__/*' ! -name config.mak | sed 's|^\./||'
 	fi | sort | while read -r f; do
 		if [ ! -f "$f" ]; then continue; fi # deleted, not committed yet
 		if [ $# -eq 0 ]; then
