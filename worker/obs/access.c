@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Writes the access line straight into the ring: room for the longest it could be is reserved, what
+ * was written is published. Nothing is allocated, nothing goes through printf.
+ */
+#include "worker/obs/access.h"
+
+#include <unistd.h>
+
+#include "shm/base/clock.h"
+#include "shm/base/enc.h"
+#include "shm/base/num.h"
+#include "worker/plan.h"
+
+#define TEXT_MAX   1024 /* octets of one text that are looked at */
+#define ESCAPE     6    /* an octet becomes at most so many */
+#define NUMBER_MAX 24
+#define IP_MAX     64
+
+#define NO_SPAN UINT64_MAX
+
+/* --- what the values of fields.def are made of -------------------------------------------------
+ */
+
+static uint64_t
+span(uint64_t from, uint64_t to)
+{
+	return from == 0 || to < from ? NO_SPAN : to - from;
+}
+
+static const struct addr *
+peer_of(const struct req *r)
+{
+	static const struct addr none;
+	bool same = r->peer.family == r->client.family &&
+		    memcmp(r->peer.ip, r->client.ip, r->peer.family == AF_INET ? 4 : 16) == 0;
+
+	return same ? &none : &r->peer;
+}
+
+static struct str
+scheme_of(const struct req *r)
+{
+	return r->tls ? STR("https") : STR("http");
+}
+
+/* Of a head that was refused there is the target, if anything. */
+static struct str
+path_of(const struct req *r)
+{
+	struct str s = r->in.path.n > 0 ? r->in.path : r->in.target;
+	ssize_t query = s.n > 0 ? str_chr(s, '?') : -1;
+
+	return query < 0 ? s : str_sub(s, 0, (size_t)query);
+}
+
+static struct str
+protocol_of(const struct req *r)
+{
+	if (r->in.method_text.n == 0)
+		return STR("");
+	return r->in.minor == 2   ? STR("HTTP/2")
+	       : r->in.minor == 1 ? STR("HTTP/1.1")
+				  : STR("HTTP/1.0");
+}
+
+static uint64_t
+status_of(const struct req *r)
+{
+	return r->response_started ? r->out.status : 0;
+}
+
+static struct str
+reason_of(const struct req *r)
+{
+	return str_of(reason_table[r->reason].word);
+}
+
+static struct str
+route_of(const struct req *r)
+{
+	return r->plan != NULL ? r->plan->id : STR("");
+}
+
+static bool
+was_reused(const struct req *r)
+{
+	return r->attempts > 0 && r->t.connect_start != 0 && r->t.connect_start == r->t.connect_end;
+}
+
+/* --- the forms ---------------------------------------------------------------------------------
+ */
+
+static char *
+put(char *p, struct str s)
+{
+	memcpy(p, s.p, s.n);
+	return p + s.n;
+}
+
+static char *
+put_quoted(char *p, struct str name, struct str text)
+{
+	p = put(p, name);
+	*p++ = '"';
+	p = put(p, text);
+	*p++ = '"';
+	return p;
+}
+
+static char *
+put_PLAIN(char *p, struct str name, struct str s)
+{
+	return s.n == 0 || s.n > TEXT_MAX ? p : put_quoted(p, name, s);
+}
+
+static char *
+put_TEXT(char *p, struct str name, struct str s)
+{
+	ssize_t n;
+
+	if (s.n == 0)
+		return p;
+	p = put(p, name);
+	*p++ = '"';
+	s.n = MIN(s.n, (size_t)TEXT_MAX);
+	n = enc_json(s, p, s.n * ESCAPE);
+	p += MAX(n, 0);
+	*p++ = '"';
+	return p;
+}
+
+static char *
+put_TIME(char *p, struct str name, uint64_t wall_us)
+{
+	char text[25];
+
+	clock_rfc3339(wall_us, text);
+	return put_quoted(p, name, str_n(text, 24));
+}
+
+static char *
+put_NUMBER(char *p, struct str name, uint64_t v)
+{
+	p = put(p, name);
+	return p + num_u64_text(v, p);
+}
+
+static char *
+put_BOOL(char *p, struct str name, bool v)
+{
+	return put(put(p, name), v ? STR("true") : STR("false"));
+}
+
+static char *
+put_MS(char *p, struct str name, uint64_t ns)
+{
+	uint64_t us = ns / 1000;
+
+	if (ns == NO_SPAN)
+		return p;
+	p = put(p, name);
+	p += num_u64_text(us / 1000, p);
+	*p++ = '.';
+	*p++ = (char)('0' + us / 100 % 10);
+	*p++ = (char)('0' + us / 10 % 10);
+	*p++ = (char)('0' + us % 10);
+	return p;
+}
+
+/* By hand for IPv4, which is most of them. */
+static char *
+put_IP(char *p, struct str name, const struct addr *a)
+{
+	if (a->family == 0)
+		return p;
+	p = put(p, name);
+	*p++ = '"';
+	if (a->family == AF_INET) {
+		for (unsigned i = 0; i < 4; i++) {
+			p += num_u64_text(a->ip[i], p);
+			*p++ = '.';
+		}
+		p--;
+	} else {
+		p += addr_ip_text(a, p, IP_MAX);
+	}
+	*p++ = '"';
+	return p;
+}
+
+/* --- the line ----------------------------------------------------------------------------------
+ */
+
+/* What a form adds to its name at most; texts are added up by their length. */
+static inline size_t
+room_TEXT(struct str s)
+{
+	return MIN(s.n, (size_t)TEXT_MAX) * ESCAPE + 2;
+}
+static inline size_t
+room_PLAIN(struct str s)
+{
+	return MIN(s.n, (size_t)TEXT_MAX) + 2;
+}
+#define room_TIME(v)   ((size_t)NUMBER_MAX + 4)
+#define room_NUMBER(v) ((size_t)NUMBER_MAX)
+#define room_BOOL(v)   ((size_t)NUMBER_MAX)
+#define room_MS(v)     ((size_t)NUMBER_MAX + 4)
+#define room_IP(v)     ((size_t)IP_MAX + 2)
+
+static size_t
+line_room(const struct req *r)
+{
+	size_t n = 4; /* braces, end of line */
+
+#define FIELD(name, form, value, help) n += sizeof(",\"" #name "\":") + room_##form(value);
+#include "worker/obs/fields.def"
+#undef FIELD
+	return n;
+}
+
+static char *
+line_write(const struct req *r, char *p)
+{
+	char *start = p;
+
+#define FIELD(name, form, value, help) p = put_##form(p, STR(",\"" #name "\":"), value);
+#include "worker/obs/fields.def"
+#undef FIELD
+	*start = '{'; /* the first comma's place */
+	*p++ = '}';
+	*p++ = '\n';
+	return p;
+}
+
+void
+access_log(const struct req *r, struct ring *ring, struct metrics *m, int event_fd)
+{
+	static const uint64_t one = 1;
+	char *line = ring_reserve(ring, line_room(r));
+
+	if (line == NULL) {
+		metric_add(m, M_PROC_LOG_DROPPED, 1);
+		return;
+	}
+	ring_commit(ring, (size_t)(line_write(r, line) - line));
+	/* Full means that the logger has been rung for already. */
+	if (ring_should_wake(ring) && event_fd >= 0 && write(event_fd, &one, sizeof(one)) < 0)
+		return;
+}
