@@ -315,6 +315,57 @@ check_timeouts(const struct conf_route *r, struct conf_check *c)
 		check_error(c, "timeouts.first_byte", "longer than timeouts.total");
 }
 
+/* Does one of the paths capture it: "{name}", or a regular expression's "(?<name>"? */
+static bool
+captures(const struct conf_route *r, struct str name)
+{
+	for (uint32_t i = 0; i < r->path.n; i++) {
+		struct str path = r->path.v[i];
+		bool regex = str_starts(path, STR("~"));
+		ssize_t at;
+
+		while ((at = str_chr(path, regex ? '<' : '{')) >= 0) {
+			path = str_sub(path, (size_t)at + 1, path.n);
+			if (str_starts(path, name) && path.n > name.n &&
+			    path.p[name.n] == (regex ? '>' : '}'))
+				return true;
+		}
+	}
+	return false;
+}
+
+struct params_check {
+	const struct conf_route *route;
+	struct conf_check *c;
+	uint32_t policy; /* index */
+};
+
+static void
+check_param(void *arg, struct str name)
+{
+	struct params_check *p = arg;
+	char setting[32];
+
+	if (captures(p->route, name))
+		return;
+	snprintf(setting, sizeof(setting), "policies[%u]", p->policy);
+	check_error(p->c, setting,
+	    "\"{%.*s}\": no path of this route captures it, and it is no other value; allowed: "
+	    "parameters of the path, and what the policy's description lists",
+	    STR_ARG(name));
+}
+
+static void
+check_params(const struct conf_route *r, struct conf_check *c)
+{
+	const struct conf_policy *v = r->policies.v;
+	struct params_check p = {.route = r, .c = c};
+
+	for (p.policy = 0; p.policy < r->policies.n; p.policy++)
+		if (v[p.policy].type->params != NULL)
+			v[p.policy].type->params(v[p.policy].conf, check_param, &p);
+}
+
 static void
 route_check(void *self, struct conf_check *c)
 {
@@ -328,6 +379,7 @@ route_check(void *self, struct conf_check *c)
 	check_names(&r->cookies, "cookies", c);
 	check_answer(r, c);
 	check_timeouts(r, c);
+	check_params(r, c);
 }
 
 const struct fields route_fields = {
