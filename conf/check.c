@@ -224,8 +224,8 @@ check_near(struct str word, struct str name, unsigned *best)
 {
 	unsigned d = str_distance(word, name);
 
-	/* Up to a third may be wrong, and one letter of a short word. */
-	if (d >= *best || d > MAX(word.n / 3, 1) || d >= name.n)
+	/* A third of the word may be wrong; two letters swapped count as two. */
+	if (d >= *best || d > (word.n + 2) / 3 || d >= name.n)
 		return false;
 	*best = d;
 	return true;

@@ -389,16 +389,27 @@ check_metrics_listen(const struct conf_settings *s, struct conf_check *c)
 		    STR_ARG(s->admin.metrics_listen), error);
 }
 
+/* A short deadline alone is no mistake: the default gives way to it. */
+static void
+check_shutdown(struct conf_settings *s, struct conf_check *c)
+{
+	if (s->shutdown.min_drain <= s->shutdown.deadline)
+		return;
+	if (check_given(c, "shutdown.min_drain"))
+		check_error(c, "shutdown.min_drain", "longer than shutdown.deadline");
+	else
+		s->shutdown.min_drain = s->shutdown.deadline;
+}
+
 static void
 settings_check(void *self, struct conf_check *c)
 {
-	const struct conf_settings *s = self;
+	struct conf_settings *s = self;
 
 	if (s->workers > s->limits.worker_slots)
 		check_error(c, "workers", "%lld, more than limits.worker_slots (%lld)",
 		    (long long)s->workers, (long long)s->limits.worker_slots);
-	if (s->shutdown.min_drain > s->shutdown.deadline)
-		check_error(c, "shutdown.min_drain", "longer than shutdown.deadline");
+	check_shutdown(s, c);
 	if (s->supervision.respawn_min > s->supervision.respawn_max)
 		check_error(c, "supervision.respawn_min", "longer than supervision.respawn_max");
 	if (s->trusted_proxies.n > PROXIES_MAX)
