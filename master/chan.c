@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See chan.h. A message of a type its sender has no business with, or one that is not consumed
+ * exactly, ends the trust in that process: it is killed and replaced.
+ */
+#include "master/chan.h"
+
+#include <unistd.h>
+
+#include "master/boot.h"
+#include "master/change.h"
+#include "master/child.h"
+#include "master/stop.h"
+#include "shm/base/clock.h"
+
+/* A handler reads all of the message and calls msg_end; it returns what that said. */
+typedef int chan_f(struct child *c, struct msg *m);
+
+static int
+on_ready(struct child *c, struct msg *m)
+{
+	if (msg_end(m) < 0)
+		return -1;
+	if (c->state != CHILD_STARTING)
+		return 1;
+	log_info("%s %ld is up", c->kind->name, (long)c->pid);
+	child_set_state(c, CHILD_UP);
+	if (c->kind->id == PROC_KEEPER)
+		reload_go(c->master->reload);
+	else if (c->kind->id == PROC_PROBER)
+		children_reap(c->master);
+	else if (c->kind->id == PROC_LOGGER)
+		boot_logging(c->master);
+	return 1;
+}
+
+static int
+on_failed(struct child *c, struct msg *m)
+{
+	char why[512];
+	struct str error = msg_str(m);
+
+	snprintf(why, sizeof(why), "%.*s", (int)MIN(error.n, sizeof(why) - 1), error.p);
+	if (msg_end(m) < 0)
+		return -1;
+	c->failed = true;
+	log_error("%s cannot start: %s", c->kind->name, why);
+	boot_child_failed(c, why);
+	return 1;
+}
+
+static int
+on_loaded(struct child *c, struct msg *m)
+{
+	bool ok = msg_u32(m) != 0;
+	(void)msg_u32(m);
+	struct str boot = msg_str(m);
+	int report = msg_fd(m), changeset = m->fd_at < m->n_fds ? msg_fd(m) : -1;
+
+	if (msg_end(m) < 0 || (ok && changeset < 0)) {
+		if (report >= 0)
+			(void)close(report);
+		if (changeset >= 0)
+			(void)close(changeset);
+		return -1;
+	}
+	reload_loaded(c->master->reload, ok, boot, report, changeset);
+	return 1;
+}
+
+/* 1, or -1: an address that is none. */
+static int
+want_read(struct msg *m, struct listen_want *w)
+{
+	struct str id, address;
+	const char *error;
+
+	w->number = msg_u32(m);
+	id = msg_str(m);
+	address = msg_str(m);
+	w->backlog = msg_u32(m);
+	w->flags = msg_u32(m);
+	w->place[0] = '\0';
+	if (id.n >= sizeof(w->id))
+		return -1;
+	snprintf(w->id, sizeof(w->id), "%.*s", STR_ARG(id));
+	return addr_parse(address, 0, &w->addr, &error);
+}
+
+static int
+on_prepare(struct child *c, struct msg *m)
+{
+	struct listen_want v[LISTEN_MAX];
+	uint32_t n = msg_u32(m);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (i == LISTEN_MAX || want_read(m, &v[i]) < 0) {
+			msg_drop(m);
+			return -1;
+		}
+	if (msg_end(m) < 0)
+		return -1;
+	reload_prepare(c->master->reload, m->id, v, n);
+	return 1;
+}
+
+static int
+on_applied(struct child *c, struct msg *m)
+{
+	bool ok = msg_u32(m) != 0;
+	uint64_t generation = msg_u64(m);
+	uint32_t changed = msg_u32(m);
+	int report = m->fd_at < m->n_fds ? msg_fd(m) : -1;
+
+	if (msg_end(m) < 0) {
+		if (report >= 0)
+			(void)close(report);
+		return -1;
+	}
+	reload_applied(c->master->reload, m->id, ok, generation, changed, report);
+	return 1;
+}
+
+static int
+on_listen_ack(struct child *c, struct msg *m)
+{
+	char why[256];
+	bool ok = msg_u32(m) != 0;
+	struct str error = msg_str(m);
+
+	snprintf(why, sizeof(why), "%.*s", (int)MIN(error.n, sizeof(why) - 1), error.p);
+	if (msg_end(m) < 0)
+		return -1;
+	reload_acked(c->master->reload, c->slot, m->id, ok, why);
+	return 1;
+}
+
+static int
+on_switched(struct child *c, struct msg *m)
+{
+	uint64_t generation = msg_u64(m);
+
+	if (msg_end(m) < 0)
+		return -1;
+	c->generation = MAX(c->generation, generation);
+	reload_switched(c->master->reload);
+	return 1;
+}
+
+static int
+on_reaped(struct child *c, struct msg *m)
+{
+	uint32_t slot = msg_u32(m);
+	struct child *worker;
+
+	if (msg_end(m) < 0 || slot >= c->master->slots)
+		return -1;
+	worker = child_worker(c->master, slot);
+	if (!worker->reap || !worker->reap_sent)
+		return 1;
+	worker->reap = worker->reap_sent = false;
+	child_fill(worker);
+	return 1;
+}
+
+static int
+on_reload(struct child *c, struct msg *m)
+{
+	if (msg_end(m) < 0)
+		return -1;
+	change_asked(c, m->id);
+	return 1;
+}
+
+static int
+on_shutdown(struct child *c, struct msg *m)
+{
+	bool graceful = msg_u32(m) != 0;
+
+	if (msg_end(m) < 0)
+		return -1;
+	log_info("admin asks for a %s", graceful ? "drain" : "stop");
+	if (graceful)
+		stop_drain(c->master);
+	else
+		stop_now(c->master);
+	return 1;
+}
+
+static int
+on_level(struct child *c, struct msg *m)
+{
+	uint32_t level = msg_u32(m);
+
+	if (msg_end(m) < 0 || level > LOG_DEBUG_L)
+		return -1;
+	change_level(c->master, level);
+	return 1;
+}
+
+#define FROM(KIND) (1u << PROC_##KIND)
+#define ANYBODY    UINT32_MAX
+
+static const struct {
+	enum msg_type type;
+	uint32_t from;
+	chan_f *fn;
+} handlers[] = {
+    {MSG_READY, ANYBODY, on_ready},
+    {MSG_FAILED, ANYBODY, on_failed},
+    {MSG_LOADED, FROM(LOADER), on_loaded},
+    {MSG_PREPARE, FROM(KEEPER), on_prepare},
+    {MSG_APPLIED, FROM(KEEPER), on_applied},
+    {MSG_LISTEN_ACK, FROM(WORKER), on_listen_ack},
+    {MSG_SWITCHED, FROM(WORKER), on_switched},
+    {MSG_REAPED, FROM(PROBER), on_reaped},
+    {MSG_RELOAD, FROM(ADMIN), on_reload},
+    {MSG_SHUTDOWN, FROM(ADMIN), on_shutdown},
+    {MSG_LEVEL, FROM(ADMIN), on_level},
+};
+
+static int
+dispatch(struct child *c, struct msg *m)
+{
+	for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
+		if (handlers[i].type == m->type && (handlers[i].from & 1u << c->kind->id) != 0)
+			return handlers[i].fn(c, m);
+	msg_drop(m);
+	return -1;
+}
+
+/* At most this many messages of one child in a turn: the others have a right to theirs. */
+#define TURN_MAX 64
+
+static void
+chan_read(struct child *c)
+{
+	struct msg *m = &c->master->in;
+	int got;
+
+	for (unsigned i = 0; i < TURN_MAX && c->chan >= 0; i++) {
+		got = msg_recv(c->chan, m);
+		if (got == 0)
+			return;
+		if (got < 0) {
+			/* Gone, or talking nonsense. Its exit, if it is one, is told by SIGCHLD. */
+			loop_del(c->master->loop, &c->watch);
+			return;
+		}
+		if (dispatch(c, m) < 0) {
+			child_kill(c, msg_type_name(m->type));
+			return;
+		}
+	}
+}
+
+void
+chan_ready(struct watch *w, uint32_t events UNUSED)
+{
+	chan_read(container_of(w, struct child, watch));
+}
+
+void
+chan_drain(struct child *c)
+{
+	for (unsigned i = 0; i < 16 && c->chan >= 0; i++)
+		chan_read(c);
+}
