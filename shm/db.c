@@ -40,6 +40,7 @@ struct db_cursor {
 
 static struct db_state {
 	char error[256];
+	int rc; /* of the last environment that could not be opened */
 } state;
 
 static int db_fail(const char **error_r, const char *dir, const char *fmt, ...) PRINTF(3, 4);
@@ -156,7 +157,8 @@ env_make(const struct db_options *o, MDB_env **env_r)
 	if (rc == 0 && o->max_readers != 0)
 		rc = mdb_env_set_maxreaders(env, o->max_readers);
 	if (rc == 0)
-		rc = mdb_env_set_maxdbs(env, o->max_tables != 0 ? o->max_tables : TABLES_MAX);
+		rc =
+		    mdb_env_set_maxdbs(env, o->max_tables != 0 ? o->max_tables : DB_TABLES_DEFAULT);
 	if (rc != 0)
 		mdb_env_close(env);
 	else
@@ -192,6 +194,7 @@ env_open(const char *dir, const struct db_options *o, unsigned flags, MDB_env **
 static int
 open_fail(const char **error_r, const char *dir, int rc, const char *why)
 {
+	state.rc = rc;
 	return db_fail(error_r, dir, "%s", why[0] != '\0' ? why : mdb_strerror(rc));
 }
 
@@ -220,6 +223,12 @@ db_open(const char *dir, const struct db_options *o, struct db **d_r, const char
 	    [DB_READ] = MDB_RDONLY, [DB_WRITE] = MDB_NOSYNC, [DB_DURABLE] = 0};
 
 	return open_flagged(dir, o, flags[o->mode], d_r, error_r);
+}
+
+bool
+db_open_found_damage(void)
+{
+	return state.rc < 0 && state.rc != MDB_READERS_FULL && state.rc != MDB_MAP_RESIZED;
 }
 
 void
@@ -472,6 +481,7 @@ db_fill(struct db *d, struct db_fill *f_r)
 		return;
 	f_r->used_bytes = (info.me_last_pgno + 1) * (uint64_t)st.ms_psize;
 	f_r->map_bytes = info.me_mapsize;
+	f_r->page_bytes = st.ms_psize;
 	f_r->readers = info.me_numreaders;
 	f_r->max_readers = info.me_maxreaders;
 }
@@ -587,121 +597,4 @@ db_value_open(const char *dir, struct db **d_r, void **p_r, size_t *n_r, const c
 	*p_r = v.mv_data;
 	*n_r = v.mv_size;
 	return 1;
-}
-
-/* --- looking at a file that may be damaged --- */
-
-/* A free-list record: a count, then that many page numbers. */
-static bool
-free_record_sound(struct str v, uint64_t last_page)
-{
-	uint64_t n, page;
-
-	if (v.n < sizeof(n))
-		return false;
-	memcpy(&n, v.p, sizeof(n));
-	if (n > v.n / sizeof(page) - 1)
-		return false;
-	for (uint64_t i = 1; i <= n; i++) {
-		memcpy(&page, v.p + i * sizeof(page), sizeof(page));
-		if (page > last_page)
-			return false;
-	}
-	return true;
-}
-
-static bool
-free_list_sound(void *arg, struct str table UNUSED, struct str key UNUSED, struct str value)
-{
-	return free_record_sound(value, *(const uint64_t *)arg);
-}
-
-/* Records of one table, and no more of them than it says it has. */
-static int
-walk_table(MDB_txn *txn, MDB_dbi dbi, struct str name, db_walk_f *fn, void *arg)
-{
-	struct str key, value;
-	MDB_cursor *c;
-	MDB_stat st;
-	uint64_t n = 0;
-	int rc = mdb_stat(txn, dbi, &st);
-
-	if (rc == 0)
-		rc = mdb_cursor_open(txn, dbi, &c);
-	if (rc != 0)
-		return rc;
-	rc = cursor_move(c, STR_NONE, MDB_FIRST, &key, &value);
-	while (rc == 1 && ++n <= st.ms_entries && fn(arg, name, key, value))
-		rc = cursor_move(c, STR_NONE, MDB_NEXT, &key, &value);
-	mdb_cursor_close(c);
-	return rc == 0 && n == st.ms_entries ? 0 : MDB_CORRUPTED;
-}
-
-struct walk {
-	MDB_txn *txn;
-	db_walk_f *fn;
-	void *arg;
-};
-
-/* A record of the unnamed table is a named one. */
-static bool
-walk_named(void *arg, struct str table UNUSED, struct str key, struct str value UNUSED)
-{
-	struct walk *w = arg;
-	char *name = str_z(key);
-	MDB_dbi dbi;
-	int rc = mdb_dbi_open(w->txn, name, 0, &dbi);
-
-	if (rc == 0)
-		rc = walk_table(w->txn, dbi, key, w->fn, w->arg);
-	free(name);
-	return rc == 0;
-}
-
-static int
-walk_env(MDB_env *env, db_walk_f *fn, void *arg)
-{
-	struct walk w = {.fn = fn, .arg = arg};
-	MDB_envinfo info;
-	uint64_t last;
-	MDB_dbi all;
-	int rc = mdb_env_info(env, &info);
-
-	last = info.me_last_pgno;
-	if (rc == 0)
-		rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &w.txn);
-	if (rc != 0)
-		return rc;
-	rc = walk_table(w.txn, 0, STR_NONE, free_list_sound, &last);
-	if (rc == 0)
-		rc = mdb_dbi_open(w.txn, NULL, 0, &all);
-	if (rc == 0)
-		rc = walk_table(w.txn, all, STR_NONE, walk_named, &w);
-	mdb_txn_abort(w.txn);
-	return rc;
-}
-
-/* The file's fault, not the machine's? LMDB's own numbers are negative. */
-static bool
-damaged(int rc)
-{
-	return rc < 0 && rc != MDB_READERS_FULL && rc != MDB_MAP_RESIZED;
-}
-
-int
-db_walk(const char *dir, db_walk_f *fn, void *arg, const char **error_r)
-{
-	struct db_options o = {.mode = DB_READ};
-	char why[96] = "";
-	MDB_env *env;
-	int rc = env_open(dir, &o, MDB_RDONLY, &env, why, sizeof(why));
-
-	if (rc == 0) {
-		rc = walk_env(env, fn, arg);
-		mdb_env_close(env);
-	}
-	if (rc == 0)
-		return 1;
-	open_fail(error_r, dir, rc, why);
-	return damaged(rc) ? 0 : -1;
 }

@@ -75,7 +75,7 @@ void db_cursor_free(struct db_cursor **c);
 
 unsigned db_reader_check(struct db *d); /* clears slots of dead processes; returns how many */
 struct db_fill {
-	uint64_t used_bytes, map_bytes, readers, max_readers;
+	uint64_t used_bytes, map_bytes, page_bytes, readers, max_readers;
 };
 void db_fill(struct db *d, struct db_fill *f_r);
 

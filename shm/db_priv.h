@@ -20,10 +20,18 @@ int db_value_create(const char *dir, size_t n, unsigned file_mode,
 int db_value_open(
     const char *dir, struct db **d_r, void **p_r, size_t *n_r, const char **error_r) NODISCARD;
 
-/* Reads every page of every table, the list of free pages included, and calls fn for each record.
- * 1; 0 with *error_r for a damaged or foreign file, or when fn returned false; -1 with *error_r
- * when it cannot be read at all (permission, memory). LMDB believes its pages: a damaged file may
- * crash or hang the process that looks at it, so do this in a child. */
+#define DB_TABLES_DEFAULT 16
+
+/* Handles LMDB has of itself: the list of free pages, and the table whose records are tables. */
+enum { DB_TABLE_FREE, DB_TABLE_NAMES };
+
+/* Did the last db_open fail for what is in the file, not for want of permission or memory? */
+bool db_open_found_damage(void);
+
+/* db_walk.c. Reads every page of every table, the list of free pages included, and calls fn for
+ * each record. 1; 0 with *error_r for a damaged or foreign file, or when fn returned false; -1 with
+ * *error_r when it cannot be read at all (permission, memory). LMDB believes its pages: a damaged
+ * file may crash or hang the process that looks at it, so do this in a child. */
 typedef bool db_walk_f(void *arg, struct str table, struct str key, struct str value);
 int db_walk(const char *dir, db_walk_f *fn, void *arg, const char **error_r) NODISCARD;
 

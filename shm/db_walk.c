@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads a whole environment, to find out whether it can be read. LMDB keeps no checksums: it
+ * notices what is out of range, and crashes on what it does not notice. The caller is a child whose
+ * crash is the answer.
+ */
+#include "shm/db_priv.h"
+
+#include "shm/base/bug.h"
+
+struct names {
+	unsigned n;
+	char *name[DB_TABLES_DEFAULT];
+};
+
+/* Calls fn for the records of one table, and for no more than it says it has. 1 or 0. */
+static int
+walk_table(struct db_txn *t, db_table tab, struct str name, db_walk_f *fn, void *arg)
+{
+	struct str key, value;
+	struct db_cursor *c = NULL;
+	uint64_t n = 0, count = db_count(t, tab);
+	int rc;
+
+	for (rc = db_cursor_at(t, tab, STR_NONE, &c, &key, &value); rc == 1;
+	     rc = db_cursor_next(c, &key, &value))
+		if (++n > count || !fn(arg, name, key, value))
+			break;
+	db_cursor_free(&c);
+	return rc == 0 && n == count;
+}
+
+/* A record of the free list: a count, then that many page numbers. */
+static bool
+free_record(void *last_page, struct str table UNUSED, struct str key UNUSED, struct str v)
+{
+	uint64_t n, page, last = *(uint64_t *)last_page;
+
+	if (v.n < sizeof(n))
+		return false;
+	memcpy(&n, v.p, sizeof(n));
+	if (n > v.n / sizeof(page) - 1)
+		return false;
+	for (uint64_t i = 1; i <= n; i++) {
+		memcpy(&page, v.p + i * sizeof(page), sizeof(page));
+		if (page > last)
+			return false;
+	}
+	return true;
+}
+
+static bool
+name_record(void *arg, struct str table UNUSED, struct str key, struct str value UNUSED)
+{
+	struct names *names = arg;
+
+	if (names->n == ARRAY_LEN(names->name) || memchr(key.p, '\0', key.n) != NULL)
+		return false;
+	names->name[names->n++] = str_z(key);
+	return true;
+}
+
+/* Handles are good in transactions begun after the table was opened. */
+static int
+walk_named(struct db *d, struct db_txn *t, const char *name, db_walk_f *fn, void *arg)
+{
+	const char *error;
+	db_table tab;
+
+	db_read_reset(t);
+	return db_tables(d, 1, &name, &tab, &error) == 1 && db_read_renew(t) == 1 &&
+	       walk_table(t, tab, str_of(name), fn, arg);
+}
+
+static int
+walk_all(struct db *d, struct db_txn *t, db_walk_f *fn, void *arg)
+{
+	struct names names = {0};
+	struct db_fill fill;
+	uint64_t last_page;
+	int sound;
+
+	db_fill(d, &fill);
+	if (fill.page_bytes == 0)
+		return 0;
+	last_page = fill.used_bytes / fill.page_bytes - 1;
+	sound = walk_table(t, DB_TABLE_FREE, STR_NONE, free_record, &last_page) &&
+		walk_table(t, DB_TABLE_NAMES, STR_NONE, name_record, &names);
+	for (unsigned i = 0; sound && i < names.n; i++)
+		sound = walk_named(d, t, names.name[i], fn, arg);
+	for (unsigned i = 0; i < names.n; i++)
+		free(names.name[i]);
+	return sound;
+}
+
+int
+db_walk(const char *dir, db_walk_f *fn, void *arg, const char **error_r)
+{
+	struct db_options o = {.mode = DB_READ};
+	struct db_txn *t;
+	struct db *d;
+	int rc;
+
+	if (db_open(dir, &o, &d, error_r) < 0)
+		return db_open_found_damage() ? 0 : -1;
+	rc = db_read_begin(d, &t, error_r);
+	if (rc == 1) {
+		rc = walk_all(d, t, fn, arg);
+		db_abort(&t);
+		if (rc == 0)
+			*error_r = "a table cannot be read to its end, or holds what is not ours";
+	}
+	db_close(&d);
+	return rc;
+}
