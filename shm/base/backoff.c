@@ -26,11 +26,15 @@ backoff_failed(struct backoff *b, uint64_t now_ms)
 
 	if (b->started_ms != 0 && now_ms - b->started_ms > b->max_ms)
 		b->failures = 0;
+	b->started_ms = 0;
 	if (b->failures++ == 0)
 		return 0;
-	for (unsigned i = 2; i < b->failures && wait < b->max_ms; i++)
+	for (unsigned i = 2; i < b->failures; i++) {
+		if (wait > b->max_ms / 2)
+			return b->max_ms;
 		wait *= 2;
-	return MIN(wait, b->max_ms);
+	}
+	return wait;
 }
 
 uint64_t
