@@ -10,7 +10,8 @@
 
 proc_main_f worker_main;
 
-/* The ordered list of policies (worker/policy/policies.def), NULL-terminated, for policy_types_set. */
+/* The ordered list of policies (worker/policy/policies.def), NULL-terminated, for policy_types_set.
+ */
 extern const struct policy_type *const worker_policies[];
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Life of an HTTP/1.1 connection and its events. Receiving is in h1_conn_rx.c, sending in h1_conn_tx.c.
+ * Life of an HTTP/1.1 connection and its events. Receiving is in h1_conn_rx.c, sending in
+ * h1_conn_tx.c.
  */
 #include "shm/base/base.h"
 #include "worker/http/h1_conn.h"
@@ -32,7 +33,8 @@ h1_conn_begin(struct h1_conn *c, struct head *rx)
 	c->x.rx = rx;
 }
 
-/* One event to the owner, and nothing is touched after it: the owner may have closed the connection. */
+/* One event to the owner, and nothing is touched after it: the owner may have closed the
+ * connection. */
 void
 h1_conn_event(struct stream *s)
 {
@@ -51,6 +53,14 @@ h1_conn_event(struct stream *s)
 	}
 	if (x->on_event)
 		x->on_event(x);
+}
+
+void
+h1_conn_refuse(struct h1_conn *c, enum reason why)
+{
+	c->rx_state = H1_RX_FAILED;
+	c->x.why = why;
+	c->x.keepalive = false;
 }
 
 ssize_t
@@ -85,8 +95,9 @@ h1_conn_close(struct h1_conn *c, bool reset)
 	c->x.on_event = NULL;
 }
 
-/* Makes the connection ready for the next exchange. What the client sent ahead stays in the buffer and is looked at when the
- * turn ends, so that one client's pipeline does not keep others waiting. */
+/* Makes the connection ready for the next exchange. What the client sent ahead stays in the buffer
+ * and is looked at when the turn ends, so that one client's pipeline does not keep others waiting.
+ */
 static int
 h1_finish(struct xchg *x)
 {
@@ -105,10 +116,10 @@ h1_finish(struct xchg *x)
 }
 
 const struct xchg_ops h1_xchg_ops = {
-	.send_head = h1_tx_head,
-	.send_body = h1_tx_body,
-	.send_interim = h1_tx_interim,
-	.peek = h1_rx_peek,
-	.consume = h1_rx_consume,
-	.finish = h1_finish,
+    .send_head = h1_tx_head,
+    .send_body = h1_tx_body,
+    .send_interim = h1_tx_interim,
+    .peek = h1_rx_peek,
+    .consume = h1_rx_consume,
+    .finish = h1_finish,
 };

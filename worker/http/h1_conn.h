@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An HTTP/1.1 connection on a stream, server's or client's: one exchange at a time. worker/conn.c embeds the server's,
- * worker/up/pool.c the client's. Life: start -> (begin -> exchange -> finish)* -> close. An idle connection holds no buffer.
+ * An HTTP/1.1 connection on a stream, server's or client's: one exchange at a time. worker/conn.c
+ * embeds the server's, worker/up/pool.c the client's. Life: start -> (begin -> exchange -> finish)*
+ * -> close. An idle connection holds no buffer.
  */
 #ifndef GW_H1_CONN_H
 #define GW_H1_CONN_H
@@ -26,14 +27,14 @@ struct h1_part {
 };
 
 struct h1_tx {
-	struct str head;     /* still to go; in the owner's workspace */
-	struct str post;     /* framing behind the payload, still to go */
-	char pre[24];	     /* a chunk's size line */
+	struct str head; /* still to go; in the owner's workspace */
+	struct str post; /* framing behind the payload, still to go */
+	char pre[24];    /* a chunk's size line */
 	uint8_t pre_at, pre_n;
-	uint8_t kind;	     /* enum body_kind */
-	bool last;	     /* the last payload was offered and taken */
+	uint8_t kind;        /* enum body_kind */
+	bool last;           /* the last payload was offered and taken */
 	uint64_t chunk_left; /* payload the open chunk still lacks */
-	uint64_t left;	     /* BODY_LENGTH: payload still to go */
+	uint64_t left;       /* BODY_LENGTH: payload still to go */
 };
 
 struct h1_conn {
@@ -45,15 +46,17 @@ struct h1_conn {
 	bool server;
 	bool eof, failed; /* reading ended: orderly, or by an error */
 	uint8_t rx_state;
+	uint8_t rx_kind; /* enum body_kind as received: the head's is the sending side's */
 	struct h1_scan scan;
 	struct h1_chunk chunk;
 	uint64_t rx_left; /* BODY_LENGTH: payload still to come */
 	uint8_t parts, interims;
-	uint32_t tail;	  /* framing decoded behind the last part */
+	uint32_t tail; /* framing decoded behind the last part */
 	struct h1_part part[XCHG_PARTS];
 	struct h1_tx tx;
 	struct defer again; /* octets of the next request are here already */
-	/* Server: the first octet of a request. The owner sets x.rx and limits. False: it closed the connection instead. */
+	/* Server: the first octet of a request. The owner sets x.rx and limits. False: it closed
+	 * the connection instead. */
 	bool (*on_begin)(struct h1_conn *c);
 };
 
@@ -63,7 +66,10 @@ void h1_conn_start(struct h1_conn *c, bool server, struct buf_pool *bufs);
 void h1_conn_event(struct stream *s);
 /* Client: a new exchange whose response is parsed into rx. */
 void h1_conn_begin(struct h1_conn *c, struct head *rx);
-/* Reads and drops what comes. Octets dropped, 0 nothing there, -1 the peer is through. For lingering closes. */
+/* Server: the message is not waited for any longer. */
+void h1_conn_refuse(struct h1_conn *c, enum reason why);
+/* Reads and drops what comes. Octets dropped, 0 nothing there, -1 the peer is through. For
+ * lingering closes. */
 ssize_t h1_conn_discard(struct h1_conn *c);
 bool h1_conn_pending(const struct h1_conn *c); /* octets received and not looked at */
 void h1_conn_close(struct h1_conn *c, bool reset);

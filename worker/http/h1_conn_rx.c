@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The receiving half of an HTTP/1.1 connection: heads into the owner's struct head, payload decoded where it lies in the
- * read buffer. Reads only when asked to and when there is room.
+ * The receiving half of an HTTP/1.1 connection: heads into the owner's struct head, payload decoded
+ * where it lies in the read buffer. Reads only when asked to and when there is room.
  */
 #include "shm/base/base.h"
 #include "worker/http/h1_conn.h"
@@ -57,7 +57,8 @@ h1_rx_room(struct h1_conn *c)
 	return buf_room(b) > 0;
 }
 
-/* Octets are counted for the message they belong to when they are used up, not when they are read. */
+/* Octets are counted for the message they belong to when they are used up, not when they are read.
+ */
 static void
 h1_rx_eat(struct h1_conn *c, uint32_t n)
 {
@@ -107,10 +108,12 @@ h1_rx_body_begin(struct h1_conn *c)
 	struct xchg *x = &c->x;
 	const struct head *h = x->rx;
 
+	c->rx_kind = (uint8_t)h->body;
 	c->rx_left = h->length;
 	h1_chunk_init(&c->chunk);
 	c->rx_state = H1_RX_BODY;
 	x->rx_head = true;
+	x->rx_body = buf_len(&c->rx) > 0;
 	x->keepalive = h->keepalive && h->body != BODY_EOF;
 	if (h->body == BODY_NONE || (h->body == BODY_LENGTH && h->length == 0)) {
 		c->rx_state = H1_RX_DONE;
@@ -176,7 +179,8 @@ h1_rx_scan(struct h1_conn *c)
 	return 0;
 }
 
-/* Empty lines between requests are skipped (RFC 9112 2.2); the first other octet begins one. False: nothing to parse. */
+/* Empty lines between requests are skipped (RFC 9112 2.2); the first other octet begins one. False:
+ * nothing to parse. */
 static bool
 h1_rx_first(struct h1_conn *c)
 {
@@ -230,7 +234,7 @@ h1_rx_plain(struct h1_conn *c, struct str data)
 {
 	size_t n = data.n;
 
-	if (c->x.rx->body == BODY_LENGTH) {
+	if (c->rx_kind == BODY_LENGTH) {
 		n = MIN(n, c->rx_left);
 		c->rx_left -= n;
 	}
@@ -238,7 +242,7 @@ h1_rx_plain(struct h1_conn *c, struct str data)
 		return false;
 	c->part[c->parts++] = (struct h1_part){c->tail, (uint32_t)n};
 	c->tail = 0;
-	if (c->x.rx->body == BODY_LENGTH && c->rx_left == 0)
+	if (c->rx_kind == BODY_LENGTH && c->rx_left == 0)
 		h1_rx_end(c);
 	return true;
 }
@@ -274,7 +278,7 @@ h1_rx_decode(struct h1_conn *c)
 		at += c->part[i].skip + c->part[i].n;
 	while (c->rx_state == H1_RX_BODY && c->parts < XCHG_PARTS) {
 		data = str_sub(buf_str(&c->rx), at, SIZE_MAX);
-		if (!(c->x.rx->body == BODY_CHUNKED ? h1_rx_chunked(c, data) : h1_rx_plain(c, data)))
+		if (!(c->rx_kind == BODY_CHUNKED ? h1_rx_chunked(c, data) : h1_rx_plain(c, data)))
 			break;
 		at += c->part[c->parts - 1].skip + c->part[c->parts - 1].n;
 	}
@@ -295,7 +299,7 @@ h1_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS])
 		int rc = h1_rx_fill(c);
 
 		if (rc < 0) {
-			if (x->rx->body == BODY_EOF && c->eof)
+			if (c->rx_kind == BODY_EOF && c->eof)
 				h1_rx_end(c);
 			else
 				h1_rx_cut(c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sending half of an HTTP/1.1 connection. Head, chunk framing and payload leave in one writev; payload is never copied: what
- * the socket does not take stays with the caller, framing that is half out stays here.
+ * The sending half of an HTTP/1.1 connection. Head, chunk framing and payload leave in one writev;
+ * payload is never copied: what the socket does not take stays with the caller, framing that is
+ * half out stays here.
  */
 #include "shm/base/base.h"
 #include "shm/base/bug.h"
@@ -68,7 +69,8 @@ h1_tx_clear(const struct h1_tx *t)
 	return t->head.n == 0 && t->pre_at == t->pre_n && t->post.n == 0;
 }
 
-/* The peer takes nothing more. A client still reads what the server had to say before it hung up. */
+/* The peer takes nothing more. A client still reads what the server had to say before it hung up.
+ */
 static void
 h1_tx_dead(struct h1_conn *c)
 {
@@ -105,7 +107,8 @@ h1_tx_took(struct h1_tx *t, size_t w, uint64_t offered)
 	return payload;
 }
 
-/* One writev of everything due, with `most` octets of payload at most. Payload octets taken, or -1. */
+/* One writev of everything due, with `most` octets of payload at most. Payload octets taken, or -1.
+ */
 static ssize_t
 h1_tx_write(struct h1_conn *c, const struct iovec *v, int n, uint64_t most)
 {
@@ -152,7 +155,8 @@ h1_tx_end_framing(struct h1_conn *c, bool in_chunk)
 	return ws_cat(h->ws, 2, parts);
 }
 
-/* Opens a chunk for `total` octets unless one is open, and closes it behind them when they fill it. */
+/* Opens a chunk for `total` octets unless one is open, and closes it behind them when they fill it.
+ */
 static uint64_t
 h1_tx_frame(struct h1_conn *c, uint64_t total, bool last)
 {

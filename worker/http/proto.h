@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One HTTP exchange (a request and its response) on a connection, seen the same way from either side and whatever the protocol:
- * a server's exchange receives a request and sends a response, a client's the other way round. h1_conn.h implements it; h2 next.
+ * One HTTP exchange (a request and its response) on a connection, seen the same way from either
+ * side and whatever the protocol: a server's exchange receives a request and sends a response, a
+ * client's the other way round. h1_conn.h implements it; h2 next.
  *
- * The owner pulls: nothing is read from a socket unless the owner peeks and there is room, so a slow reader on one side stops
- * the writer on the other. The protocol never calls the owner from within an operation: events come from the loop only,
- * one at a time, and say no more than "look again".
+ * The owner pulls: nothing is read from a socket unless the owner peeks and there is room, so a
+ * slow reader on one side stops the writer on the other. The protocol never calls the owner from
+ * within an operation: events come from the loop only, one at a time, and say no more than "look
+ * again".
  */
 #ifndef GW_PROTO_H
 #define GW_PROTO_H
@@ -21,47 +23,54 @@ struct xchg;
 struct xchg_send {
 	struct str target;     /* requests: path and query */
 	struct str connection; /* more members for Connection ("TE"), or "" */
-	bool keepalive;	       /* this side would go on after the exchange */
+	bool keepalive;        /* this side would go on after the exchange */
 };
 
 #define XCHG_PARTS 8 /* ranges of payload handed out at once */
 
 struct xchg_ops {
-	/* The head is queued and goes out with the first body octets, or at send_body with none. Settles h->body to what the
-	 * peer's version can carry. `h` stays borrowed until the exchange ends. 1, or -1: no memory left for it. */
+	/* The head is queued and goes out with the first body octets, or at send_body with none.
+	 * Settles h->body to what the peer's version can carry. `h` stays borrowed until the
+	 * exchange ends. 1, or -1: no memory left for it. */
 	int (*send_head)(struct xchg *x, struct head *h, const struct xchg_send *s);
-	/* Payload octets taken (handed to the socket), 0 when it is full, -1 when the peer takes no more. `last` with the last of
-	 * them (n may be 0): tx_end is set once all is out. What is not taken is offered again, the same octets first. */
+	/* Payload octets taken (handed to the socket), 0 when it is full, -1 when the peer takes no
+	 * more. `last` with the last of them (n may be 0): tx_end is set once all is out. What is
+	 * not taken is offered again, the same octets first. */
 	ssize_t (*send_body)(struct xchg *x, const struct iovec *v, int n, bool last);
 	/* Server: an interim response (100). Only before send_head. */
 	int (*send_interim)(struct xchg *x, unsigned status);
-	/* Ranges of received payload; reads the socket when none is there. 0: none now (rx_end tells whether more can come);
-	 * -1: the message is malformed or cut short (`why`). The ranges hold until the next call on x. */
+	/* Ranges of received payload; reads the socket when none is there. 0: none now (rx_end
+	 * tells whether more can come); -1: the message is malformed or cut short (`why`). The
+	 * ranges hold until the next call on x. */
 	int (*peek)(struct xchg *x, struct iovec v[XCHG_PARTS]);
 	void (*consume)(struct xchg *x, size_t n);
-	/* The owner is through. 1: the connection goes on with the next exchange; 0: it has to be closed. */
+	/* The owner is through. 1: the connection goes on with the next exchange; 0: it has to be
+	 * closed. */
 	int (*finish)(struct xchg *x);
 };
 
 struct xchg {
 	const struct xchg_ops *ops;
-	/* Something changed: a head or its error, payload, room to write, the end of the connection. May end the exchange. */
+	/* Something changed: a head or its error, payload, room to write, the end of the
+	 * connection. May end the exchange. */
 	void (*on_event)(struct xchg *x);
 	void *owner;
 	struct head *rx; /* the owner's: what is received is parsed into it */
 	struct head *tx;
 
 	/* Kept by the protocol, read by the owner. */
-	bool rx_any;	/* an octet of the message has come */
-	bool rx_head;	/* rx is complete */
-	bool rx_end;	/* the last payload octet is here (peeked or to be peeked), trailers are in rx */
-	bool rx_eof;	/* the peer sends nothing more on this connection */
-	bool tx_any;	/* an octet of our message has gone out */
-	bool tx_head;	/* send_head was called */
-	bool tx_end;	/* all of our message is out */
-	bool tx_dead;	/* the peer takes nothing more; what it sent may still be read */
-	bool gone;	/* nothing can be sent or received any more */
-	bool keepalive; /* both sides would go on */
+	bool rx_any;  /* an octet of the message has come */
+	bool rx_head; /* rx is complete */
+	bool rx_body; /* octets of the body came with the head */
+	bool rx_end;  /* the last payload octet is here (peeked or to be peeked), trailers are in rx
+		       */
+	bool rx_eof;  /* the peer sends nothing more on this connection */
+	bool tx_any;  /* an octet of our message has gone out */
+	bool tx_head; /* send_head was called */
+	bool tx_end;  /* all of our message is out */
+	bool tx_dead; /* the peer takes nothing more; what it sent may still be read */
+	bool gone;    /* nothing can be sent or received any more */
+	bool keepalive;  /* both sides would go on */
 	enum reason why; /* what was wrong with the received message, or why it is gone */
 	uint64_t rx_bytes, tx_bytes; /* on the wire */
 };

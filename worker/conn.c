@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See conn.h. One function changes a state; every state has a list, and one timer carries whatever
+ * deadline holds.
+ */
+#include "shm/base/base.h"
+#include "shm/base/bug.h"
+#include "shm/base/clock.h"
+#include "shm/base/log.h"
+#include "worker/accept.h"
+#include "worker/drain.h"
+#include "worker/steps.h"
+#include "worker/worker_priv.h"
+
+#define LINGER_MS     5000
+#define LINGER_OCTETS (64 * 1024)
+
+#define BIT(s) (1u << CONN_##s)
+static const struct {
+	const char *name;
+	unsigned from; /* states it may be entered from */
+} conn_states[CONN_STATE_COUNT] = {
+    [CONN_FREE] = {"free", BIT(FRESH) | BIT(HEAD) | BIT(REQUEST) | BIT(IDLE) | BIT(LINGER)},
+    [CONN_FRESH] = {"fresh", BIT(FREE)},
+    [CONN_HEAD] = {"head", BIT(FRESH) | BIT(IDLE)},
+    [CONN_REQUEST] = {"request", BIT(HEAD)},
+    [CONN_IDLE] = {"idle", BIT(REQUEST)},
+    [CONN_LINGER] = {"linger", BIT(REQUEST)},
+};
+#undef BIT
+
+const char *
+conn_state_name(unsigned state)
+{
+	return conn_states[state].name;
+}
+
+static uint64_t
+conn_state_ms(const struct conn *c)
+{
+	const struct conf_listener *l = c->listener->conf;
+
+	switch (c->state) {
+	case CONN_FRESH:
+	case CONN_HEAD:
+		return l->timeouts.header;
+	case CONN_IDLE:
+		return l->timeouts.idle;
+	case CONN_LINGER:
+		return LINGER_MS;
+	default:
+		return 0;
+	}
+}
+
+static void
+conn_deadline_in(struct conn *c, uint64_t ms)
+{
+	if (ms)
+		timer_set(c->w->timers, &c->timer, clock_ms() + ms);
+	else
+		timer_stop(&c->timer);
+}
+
+static void
+conn_set_state(struct conn *c, enum conn_state to)
+{
+	struct metrics *m = c->w->metrics;
+
+	BUG_ON(!(conn_states[to].from & 1u << c->state));
+	log_debug("connection %d: %s -> %s", c->h1.stream.watch.fd, conn_states[c->state].name,
+	    conn_states[to].name);
+	if (c->state == CONN_IDLE)
+		metric_sub(m, M_PROC_CONNS_IDLE, 1);
+	if (to == CONN_IDLE)
+		metric_add(m, M_PROC_CONNS_IDLE, 1);
+	c->state = (uint8_t)to;
+	c->wait = CONN_WAIT_NONE;
+	list_del(&c->node);
+	if (to == CONN_FREE)
+		list_unshift(&c->w->conns[to], &c->node); /* warm ones first */
+	else
+		list_push(&c->w->conns[to], &c->node);
+	conn_deadline_in(c, conn_state_ms(c));
+}
+
+static void
+conn_close(struct conn *c, bool reset)
+{
+	struct worker *w = c->w;
+
+	BUG_ON(c->req);
+	h1_conn_close(&c->h1, reset);
+	conn_set_state(c, CONN_FREE);
+	c->listener->n_conns--;
+	listener_unref(&c->listener);
+	w->n_conns--;
+	metric_sub(w->metrics, M_PROC_CONNS_ACTIVE, 1);
+	accept_resume(w);
+	drain_check(w);
+}
+
+static void
+conn_deadline(struct timer *t)
+{
+	struct conn *c = container_of(t, struct conn, timer);
+
+	switch (c->state) {
+	case CONN_HEAD:
+		h1_conn_refuse(&c->h1, REASON_REQUEST_TIMEOUT);
+		req_run(c->req);
+		break;
+	case CONN_REQUEST:
+		req_client_late(c->req,
+		    c->wait == CONN_WAIT_BODY ? REASON_REQUEST_TIMEOUT : REASON_CLIENT_SLOW);
+		break;
+	default:
+		conn_close(c, false);
+	}
+}
+
+static void
+conn_event(struct xchg *x)
+{
+	struct conn *c = x->owner;
+
+	CHECK_MAGIC(c, CONN_MAGIC);
+	if (c->req)
+		req_run(c->req);
+	else if (x->gone)
+		conn_close(c, false);
+}
+
+static void
+conn_limits(struct conn *c)
+{
+	const struct conf_listener *l = c->listener->conf;
+
+	c->h1.limits = (struct h1_limits){
+	    .request_line = (uint32_t)l->limits.request_line,
+	    .headers = (uint32_t)l->limits.headers,
+	    .count = (uint32_t)l->limits.header_count,
+	    .merge_slashes = true, /* routes that want them kept: route.c */
+	};
+}
+
+static bool
+conn_begin(struct h1_conn *h)
+{
+	struct conn *c = container_of(h, struct conn, h1);
+
+	conn_set_state(c, CONN_HEAD);
+	conn_limits(c);
+	c->req = req_new(c);
+	h->x.rx = &c->req->in;
+	return true;
+}
+
+static struct conn *
+conn_blank(struct worker *w)
+{
+	struct list *n = list_first(&w->conns[CONN_FREE]);
+	struct conn *c;
+
+	if (n)
+		return container_of(n, struct conn, node);
+	c = xcalloc(1, sizeof(*c));
+	c->magic = CONN_MAGIC;
+	c->w = w;
+	list_init(&c->node);
+	return c;
+}
+
+bool
+conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer)
+{
+	struct conn *c = conn_blank(w);
+
+	if (stream_tcp_accept(&c->h1.stream, w->loop, fd, h1_conn_event) < 0) {
+		metric_add(w->metrics, M_PROC_CONNS_REFUSED, 1);
+		list_del(&c->node);
+		list_unshift(&w->conns[CONN_FREE], &c->node);
+		return false;
+	}
+	h1_conn_start(&c->h1, true, &w->bufs);
+	c->h1.on_begin = conn_begin;
+	c->h1.x.owner = c;
+	c->h1.x.on_event = conn_event;
+	timer_init(&c->timer, conn_deadline);
+	c->peer = *peer;
+	c->requests = c->lingered = 0;
+	c->listener = l;
+	l->refs++;
+	l->n_conns++;
+	w->n_conns++;
+	metric_add(w->metrics, M_PROC_CONNS_ACCEPTED, 1);
+	metric_add(w->metrics, M_PROC_CONNS_ACTIVE, 1);
+	conn_set_state(c, CONN_FRESH);
+	return true;
+}
+
+void
+conn_set_request(struct conn *c)
+{
+	conn_set_state(c, CONN_REQUEST);
+}
+
+void
+conn_wait(struct conn *c, enum conn_wait what, bool progress)
+{
+	const struct conf_listener *l = c->listener->conf;
+
+	if (c->wait == what && !progress)
+		return;
+	if (c->wait == CONN_WAIT_NONE && what == CONN_WAIT_NONE)
+		return;
+	c->wait = (uint8_t)what;
+	conn_deadline_in(c, what == CONN_WAIT_BODY    ? l->timeouts.body
+			    : what == CONN_WAIT_WRITE ? l->timeouts.write
+						      : 0);
+}
+
+bool
+conn_may_keep(const struct conn *c)
+{
+	int64_t most = c->listener->conf->limits.requests_per_connection;
+
+	return c->w->drain != DRAIN_CLOSING && (most == 0 || c->requests < (uint64_t)most);
+}
+
+/* The answer is out; what the client still sends is dropped, so that no reset destroys it on the
+ * way (RFC 9112 9.6). */
+static void
+conn_linger_event(struct stream *s)
+{
+	struct conn *c = container_of(s, struct conn, h1.stream);
+	ssize_t n;
+
+	while ((n = h1_conn_discard(&c->h1)) > 0) {
+		c->lingered += (uint32_t)n;
+		if (c->lingered > LINGER_OCTETS)
+			break;
+	}
+	if (n != 0)
+		conn_close(c, false);
+}
+
+static void
+conn_linger(struct conn *c)
+{
+	struct stream *s = &c->h1.stream;
+
+	conn_set_state(c, CONN_LINGER);
+	s->ops->shutdown_write(s);
+	defer_cancel(&c->h1.again);
+	s->on_event = conn_linger_event;
+	conn_linger_event(s);
+}
+
+void
+conn_after(struct conn *c, unsigned after)
+{
+	struct xchg *x = &c->h1.x;
+
+	if (after == AFTER_KEEP && x->ops->finish(x) == 1) {
+		conn_set_state(c, CONN_IDLE);
+		return;
+	}
+	if (after == AFTER_LINGER && !x->gone && c->state == CONN_REQUEST)
+		conn_linger(c);
+	else
+		conn_close(c, after == AFTER_RESET);
+}
+
+/* Kept open and silent; one that has sent octets already gets its answer first. */
+void
+conn_close_idle(struct worker *w)
+{
+	list_each_safe (n, &w->conns[CONN_IDLE]) {
+		struct conn *c = container_of(n, struct conn, node);
+
+		if (list_empty(&c->h1.again.node))
+			conn_close(c, false);
+	}
+}
+
+void
+conn_shed_idle(struct worker *w)
+{
+	list_each (n, &w->conns[CONN_IDLE]) {
+		struct conn *c = container_of(n, struct conn, node);
+
+		if (!list_empty(&c->h1.again.node))
+			continue;
+		metric_add(w->metrics, M_PROC_CONNS_REFUSED, 1);
+		conn_close(c, false);
+		return;
+	}
+}
+
+void
+conn_abort_all(struct worker *w, unsigned reason)
+{
+	for (unsigned s = CONN_FRESH; s < CONN_STATE_COUNT; s++)
+		list_each_safe (n, &w->conns[s]) {
+			struct conn *c = container_of(n, struct conn, node);
+
+			if (c->req) {
+				req_abandon(c->req, reason);
+				c->req->waiting = 0;
+				req_run(c->req);
+			} else {
+				conn_close(c, false);
+			}
+		}
+}
+
+void
+conn_fini(struct worker *w)
+{
+	struct list *n;
+
+	while ((n = list_first(&w->conns[CONN_FREE]))) {
+		list_del(n);
+		free(container_of(n, struct conn, node));
+	}
+}

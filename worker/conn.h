@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A client connection: its states, deadlines and requests, one after the other. Made by accept.c,
+ * recycled.
+ */
+#ifndef GW_CONN_H
+#define GW_CONN_H
+
+#include "shm/base/addr.h"
+#include "shm/base/timer.h"
+#include "worker/http/h1_conn.h"
+
+struct listener;
+struct req;
+struct worker;
+
+enum conn_state {
+	CONN_FREE,    /* recycled */
+	CONN_FRESH,   /* accepted, no octet yet */
+	CONN_HEAD,    /* in a request head */
+	CONN_REQUEST, /* a request is being answered */
+	CONN_IDLE,    /* kept alive between requests */
+	CONN_LINGER,  /* answered for the last time: what still comes is dropped */
+	CONN_STATE_COUNT
+};
+
+/* What a request waits for from its client; each has a deadline of its own. */
+enum conn_wait { CONN_WAIT_NONE, CONN_WAIT_BODY, CONN_WAIT_WRITE };
+
+struct conn {
+	uint32_t magic;
+#define CONN_MAGIC 0x636f6e6eu
+	uint8_t state, wait;
+	uint32_t requests;
+	struct worker *w;
+	struct listener *listener; /* one reference */
+	struct list node;          /* among those of its state */
+	struct timer timer;        /* the deadline of its state, or of what it waits for */
+	struct h1_conn h1;
+	struct req *req;
+	struct addr peer;
+	uint32_t lingered; /* octets dropped */
+};
+
+/* Takes an accepted, non-blocking socket. False: it could not be registered, and was closed. */
+bool conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer);
+/* The request waits for its client; `progress` starts the time anew. */
+void conn_wait(struct conn *c, enum conn_wait what, bool progress);
+/* The head is complete. */
+void conn_set_request(struct conn *c);
+/* The request is over and gone; `after`: enum req_after. */
+void conn_after(struct conn *c, unsigned after);
+/* Whether a response about to be sent may leave the connection open. */
+bool conn_may_keep(const struct conn *c);
+void conn_close_idle(struct worker *w);
+/* Closes the connection that has been idle for longest, where there is one. */
+void conn_shed_idle(struct worker *w);
+/* Ends every connection and request, with this reason in the log. */
+void conn_abort_all(struct worker *w, unsigned reason);
+void conn_fini(struct worker *w);
+const char *conn_state_name(unsigned state);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See generation.h. The signal and the mailbox are only bells: what is looked at is the arena's
+ * word, once a turn, so that bells may be lost or come together.
+ */
+#include "shm/base/base.h"
+#include "shm/base/bug.h"
+#include "shm/base/log.h"
+#include "shm/base/msg.h"
+#include "worker/accept.h"
+#include "worker/generation.h"
+#include "worker/plan.h"
+#include "worker/up/pool.h"
+#include "worker/worker_priv.h"
+
+#define SETTINGS_ID STR("gateway")
+
+struct gen *
+gen_ref(struct gen *g)
+{
+	g->refs++;
+	return g;
+}
+
+void
+gen_unref(struct gen **gp)
+{
+	struct gen *g = *gp;
+
+	*gp = NULL;
+	if (!g || --g->refs > 0)
+		return;
+	ws_free(&g->ws);
+	free(g);
+}
+
+/* NULL: the map holds no settings, or none that can be read. */
+static struct gen *
+generation_read(struct table *t)
+{
+	struct conf_object o;
+	struct gen *g;
+
+	if (table_find(t, CONF_SETTINGS, SETTINGS_ID, &o) != 1)
+		return NULL;
+	g = xcalloc(1, sizeof(*g));
+	g->refs = 1;
+	g->number = table_generation(t);
+	ws_init(&g->ws, NULL, 0);
+	g->s = object_body(&o, &g->ws);
+	if (!g->s) {
+		gen_unref(&g);
+		return NULL;
+	}
+	g->via_1_0 = ws_printf(&g->ws, "1.0 %.*s", STR_ARG(g->s->http.server_name));
+	g->via_1_1 = ws_printf(&g->ws, "1.1 %.*s", STR_ARG(g->s->http.server_name));
+	return g;
+}
+
+static void
+generation_tell(struct worker *w)
+{
+	struct msg *m = &w->msg;
+
+	beat_generation(w->beat, w->gen->number);
+	msg_begin(m, MSG_SWITCHED, 0);
+	msg_put_u64(m, w->gen->number);
+	if (w->h->chan >= 0 && msg_send(w->h->chan, m) < 0)
+		log_warn("generation %llu: the master could not be told",
+		    (unsigned long long)w->gen->number);
+}
+
+/* The map moved to another directory: repaired, grown, or of another format. */
+static int
+generation_reopen(struct worker *w)
+{
+	uint64_t epoch = atomic_load_explicit(&arena_head(w->arena)->epoch, memory_order_acquire);
+	const char *error = "";
+	struct table *t;
+
+	if (epoch == w->epoch)
+		return 1;
+	if (table_open(w->h->run_dir, epoch, &t, &error) < 0) {
+		log_error("map of epoch %llu: %s", (unsigned long long)epoch, error);
+		return -1;
+	}
+	table_close(&w->table);
+	w->table = t;
+	w->epoch = epoch;
+	w->reading = false;
+	return 1;
+}
+
+int
+generation_check(struct worker *w)
+{
+	uint64_t now =
+	    atomic_load_explicit(&arena_head(w->arena)->generation, memory_order_acquire);
+	struct table *t;
+	struct gen *g;
+
+	if (likely(w->gen && w->gen->number >= now))
+		return 1;
+	if (generation_reopen(w) < 0 || !(t = worker_table(w)))
+		return -1;
+	g = generation_read(t);
+	if (!g)
+		return -1;
+	gen_unref(&w->gen);
+	w->gen = g;
+	w->max_conns =
+	    g->s->limits.connections > 0 ? (unsigned)g->s->limits.connections : UINT32_MAX;
+	listeners_settle(w, t);
+	pool_sweep(w->up->pool);
+	log_debug("generation %llu", (unsigned long long)g->number);
+	generation_tell(w);
+	return 1;
+}

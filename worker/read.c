@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The first step: a head that is there, or why there will be none.
+ */
+#include "shm/base/base.h"
+#include "shm/base/clock.h"
+#include "worker/conn.h"
+#include "worker/forwarded.h"
+#include "worker/http/proto.h"
+#include "worker/req_life.h"
+#include "worker/steps.h"
+
+/* What follows a request that could not be understood cannot be either: the connection ends with
+ * the answer. */
+static int
+read_refuse(struct req *r, enum reason why)
+{
+	req_reply_reason(r, why);
+	r->reply.close = true;
+	return step_to(r, STEP_REPLY);
+}
+
+int
+step_head(struct req *r)
+{
+	struct xchg *x = r->cx;
+
+	if (!x->rx_head && !x->why)
+		return STEP_WAIT;
+	conn_set_request(r->conn);
+	r->t.head = clock_ns();
+	if (x->rx_end)
+		r->t.request_body = r->t.head;
+	req_identify(r);
+	if (!x->rx_head)
+		return read_refuse(r, x->why);
+	r->up_path = r->in.path;
+	r->te_trailers = str_list_has(head_value(&r->in, HDR_TE), STR("trailers"));
+	if (head_strip_hop(&r->in) < 0)
+		return read_refuse(r, REASON_BAD_HEADER);
+	return step_to(r, STEP_ROUTE);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See attempt.h. Judging what a failure means for the endpoint is in judge.c.
+ */
+#include <errno.h>
+
+#include "shm/base/base.h"
+#include "shm/base/bug.h"
+#include "shm/base/clock.h"
+#include "worker/up/attempt.h"
+#include "worker/up/judge.h"
+
+static void
+attempt_tell(struct attempt *a)
+{
+	if (a->on_event)
+		a->on_event(a);
+}
+
+static void
+attempt_deadline(struct timer *t)
+{
+	static const enum reason why[] = {
+	    [PHASE_NONE] = REASON_TOTAL_TIMEOUT,
+	    [PHASE_CONNECT] = REASON_CONNECT_TIMEOUT,
+	    [PHASE_FIRST_BYTE] = REASON_FIRST_BYTE_TIMEOUT,
+	    [PHASE_IDLE] = REASON_UPSTREAM_IDLE,
+	};
+	struct attempt *a = container_of(t, struct attempt, timer);
+
+	if (a->conf.total_at_ms && clock_ms() >= a->conf.total_at_ms) {
+		a->why = REASON_TOTAL_TIMEOUT;
+		a->timed_out = true;
+	} else {
+		a->why = why[a->phase];
+	}
+	a->state = ATTEMPT_FAILED;
+	attempt_tell(a);
+}
+
+void
+attempt_phase(struct attempt *a, enum attempt_phase phase)
+{
+	const uint64_t ms[] = {
+	    [PHASE_NONE] = 0,
+	    [PHASE_CONNECT] = a->conf.connect_ms,
+	    [PHASE_FIRST_BYTE] = a->conf.first_byte_ms,
+	    [PHASE_IDLE] = a->conf.idle_ms,
+	};
+	uint64_t at = ms[phase] ? clock_ms() + ms[phase] : UINT64_MAX;
+
+	a->phase = phase;
+	if (a->conf.total_at_ms)
+		at = MIN(at, a->conf.total_at_ms);
+	if (at == UINT64_MAX)
+		timer_stop(&a->timer);
+	else
+		timer_set(loop_timers(a->up->loop), &a->timer, at);
+}
+
+static void
+attempt_free(void *arg)
+{
+	struct attempt *a = arg;
+
+	attempt_end(a, false);
+	endpoints_unref(&a->set);
+	a->on_event = NULL;
+	list_push(&a->up->free_attempts, &a->node);
+}
+
+struct attempt *
+attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws)
+{
+	struct list *n = list_first(&u->free_attempts);
+	struct attempt *a = n ? container_of(n, struct attempt, node) : xmalloc(sizeof(*a));
+
+	if (n)
+		list_del(n);
+	*a = (struct attempt){.up = u, .conf = *conf};
+	list_init(&a->node);
+	timer_init(&a->timer, attempt_deadline);
+	ws_on_free(ws, attempt_free, a);
+	return a;
+}
+
+static bool
+attempt_take(struct attempt *a, const struct endpoint_ref *e)
+{
+	struct up *u = a->up;
+
+	if (endpoint_take(u->arena, u->slot, e->row, e->incarnation) != 1)
+		return false;
+	a->taken = true;
+	a->to = e;
+	return true;
+}
+
+int
+attempt_pick(struct attempt *a, struct table *t)
+{
+	const struct conf_service *s = a->conf.service;
+	const struct endpoint_ref *e;
+	struct epset *set;
+	uint32_t left;
+
+	BUG_ON(a->taken || a->c);
+	a->state = ATTEMPT_IDLE;
+	/* Once more to the endpoint whose pooled connection was stale. */
+	if (a->fresh && a->to && attempt_take(a, a->to))
+		return 1;
+	a->fresh = false;
+	set = endpoints_get(a->up, t, a->conf.service_number);
+	if (!set)
+		return 0;
+	endpoints_ref(set);
+	endpoints_unref(&a->set);
+	a->set = set;
+	a->to = NULL;
+	/* A row that was given to another endpoint since the set was read: leave it out and look
+	 * on. */
+	for (unsigned i = 0; i < PICK_TRIED; i++) {
+		e = pick_endpoint(a->up, set, (enum balancer)s->balancer, &a->tried, &left);
+		if (!e)
+			return 0;
+		tried_add(&a->tried, e->row);
+		if (attempt_take(a, e)) {
+			a->tries++;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+void
+attempt_own(struct attempt *a, const struct addr *to, struct str name)
+{
+	a->own = (struct endpoint_ref){.row = POOL_ROW_NONE, .addr = *to, .name = name};
+	a->to = &a->own;
+	a->tries++;
+}
+
+static void
+attempt_xchg_event(struct xchg *x)
+{
+	attempt_tell(x->owner);
+}
+
+static void
+attempt_connected(struct stream *s)
+{
+	struct upconn *c = container_of(s, struct upconn, h1.stream);
+	struct attempt *a = c->h1.x.owner;
+
+	if (s->connecting)
+		return;
+	s->on_event = h1_conn_event;
+	a->state = s->err ? ATTEMPT_FAILED : ATTEMPT_READY;
+	a->why = s->err ? REASON_CONNECT_FAILED : REASON_NONE;
+	attempt_tell(a);
+}
+
+static int
+attempt_ready(struct attempt *a)
+{
+	a->state = ATTEMPT_READY;
+	a->c->h1.x.owner = a;
+	attempt_phase(a, PHASE_NONE);
+	return 1;
+}
+
+static int
+attempt_open(struct attempt *a)
+{
+	int err = 0;
+
+	a->reused = false;
+	a->c = pool_connect(a->up->pool, a->to->row, a->to->incarnation, &a->to->addr, &err);
+	if (!a->c) {
+		/* Our own want of descriptors says nothing about the endpoint. */
+		a->why = err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS
+			     ? REASON_OVERLOADED
+			     : REASON_CONNECT_FAILED;
+		a->state = ATTEMPT_FAILED;
+		return -1;
+	}
+	if (!a->c->h1.stream.connecting)
+		return attempt_ready(a);
+	a->state = ATTEMPT_CONNECTING;
+	a->c->h1.x.owner = a;
+	a->c->h1.stream.on_event = attempt_connected;
+	attempt_phase(a, PHASE_CONNECT);
+	return 0;
+}
+
+int
+attempt_connect(struct attempt *a)
+{
+	switch (a->state) {
+	case ATTEMPT_READY:
+		return attempt_ready(a);
+	case ATTEMPT_CONNECTING:
+		return 0;
+	case ATTEMPT_FAILED:
+		return -1;
+	default:
+		break;
+	}
+	if (!a->fresh && a->to->row != POOL_ROW_NONE) {
+		a->c = pool_get(a->up->pool, a->to->row, a->to->incarnation,
+		    !a->conf.idempotent || a->conf.body);
+		if (a->c) {
+			a->reused = true;
+			return attempt_ready(a);
+		}
+	}
+	return attempt_open(a);
+}
+
+struct xchg *
+attempt_begin(struct attempt *a, struct head *rx)
+{
+	struct h1_conn *h = &a->c->h1;
+
+	h1_conn_begin(h, rx);
+	h->x.owner = a;
+	h->x.on_event = attempt_xchg_event;
+	a->c->requests++;
+	return &h->x;
+}
+
+void
+attempt_end(struct attempt *a, bool reusable)
+{
+	struct up *u = a->up;
+
+	timer_stop(&a->timer);
+	if (a->c) {
+		struct xchg *x = &a->c->h1.x;
+
+		x->on_event = NULL;
+		if (reusable && a->conf.service && x->rx_head && x->ops->finish(x) == 1) {
+			const struct conf_service *s = a->conf.service;
+			struct pool_limits l = {(uint32_t)s->pool.idle, s->pool.idle_timeout,
+			    (uint32_t)s->pool.requests};
+
+			pool_put(u->pool, &a->c, &l);
+		} else {
+			pool_close(u->pool, &a->c);
+		}
+	}
+	if (a->taken) {
+		a->taken = false;
+		endpoint_release(u->arena, u->slot, a->to->row, a->to->incarnation);
+	}
+	a->state = ATTEMPT_IDLE;
+}
+
+enum retry
+attempt_failed(struct attempt *a, enum reason why)
+{
+	const struct conf_service *s = a->conf.service;
+	const struct xchg *x = a->c ? &a->c->h1.x : NULL;
+	bool connected = x && !a->c->h1.stream.connecting && a->state != ATTEMPT_CONNECTING &&
+			 why != REASON_CONNECT_FAILED && why != REASON_CONNECT_TIMEOUT;
+	struct retry_facts f = {
+	    .connected = connected,
+	    .reused = a->reused,
+	    .response = x && x->rx_any,
+	    .sent = connected && x->tx_any,
+	    .idempotent = a->conf.idempotent,
+	    .body_used = a->body_used,
+	    .timed_out = a->timed_out || why == REASON_FIRST_BYTE_TIMEOUT,
+	    .fresh_used = a->fresh_used,
+	    .tries = a->tries,
+	    .allowed = s ? (unsigned)s->retry.attempts : 1,
+	};
+	enum retry next = retry_decide(&f);
+
+	if (next != RETRY_FRESH)
+		judge_failed(a, why);
+	attempt_end(a, false);
+	a->fresh = next == RETRY_FRESH;
+	a->fresh_used |= a->fresh;
+	if (next != RETRY_NO && s)
+		metric_row_add(a->up->metrics, a->conf.metric_row, M_SERVICE_S_RETRIES, 1);
+	return next;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See pool.h. Connections are recycled objects: once warm, nothing here allocates.
+ */
+#include "shm/base/base.h"
+#include "shm/base/bug.h"
+#include "shm/base/clock.h"
+#include "worker/up/pool.h"
+
+#define POOL_JUST_USED_MS 1000
+
+struct pool_row {
+	struct list idle; /* next == NULL: never used */
+	unsigned n;
+};
+
+struct pool {
+	struct up *up;
+	uint32_t rows;
+	struct pool_row *row; /* by arena row; untouched pages cost nothing */
+	struct list free;
+	unsigned n_idle;
+};
+
+static struct pool_row *
+pool_row(struct pool *p, uint32_t row)
+{
+	struct pool_row *r;
+
+	if (row >= p->rows)
+		return NULL;
+	r = &p->row[row];
+	if (!r->idle.next)
+		list_init(&r->idle);
+	return r;
+}
+
+struct pool *
+pool_new(struct up *u, uint32_t rows)
+{
+	struct pool *p = xcalloc(1, sizeof(*p));
+
+	p->up = u;
+	p->rows = rows;
+	p->row = xcalloc(rows, sizeof(*p->row));
+	list_init(&p->free);
+	return p;
+}
+
+void
+pool_free(struct pool **pp)
+{
+	struct pool *p = *pp;
+	struct list *n;
+
+	*pp = NULL;
+	if (!p)
+		return;
+	pool_close_idle(p);
+	while ((n = list_first(&p->free))) {
+		list_del(n);
+		free(container_of(n, struct upconn, node));
+	}
+	free(p->row);
+	free(p);
+}
+
+/* Off the idle list; what it is now is the caller's business. */
+static void
+pool_take(struct pool *p, struct upconn *c)
+{
+	list_del(&c->node);
+	timer_stop(&c->timer);
+	pool_row(p, c->row)->n--;
+	p->n_idle--;
+	metric_sub(p->up->metrics, M_PROC_UP_IDLE, 1);
+	metric_add(p->up->metrics, M_PROC_UP_ACTIVE, 1);
+}
+
+void
+pool_close(struct pool *p, struct upconn **cp)
+{
+	struct upconn *c = *cp;
+
+	*cp = NULL;
+	if (!c)
+		return;
+	timer_stop(&c->timer);
+	h1_conn_close(&c->h1, false);
+	metric_sub(p->up->metrics, M_PROC_UP_ACTIVE, 1);
+	list_push(&p->free, &c->node);
+}
+
+static void
+pool_drop(struct upconn *c)
+{
+	struct pool *p = c->up->pool;
+
+	pool_take(p, c);
+	pool_close(p, &c);
+}
+
+/* Whatever happens on an idle connection, it was not asked for. */
+static void
+pool_idle_event(struct stream *s)
+{
+	pool_drop(container_of(s, struct upconn, h1.stream));
+}
+
+static void
+pool_idle_over(struct timer *t)
+{
+	pool_drop(container_of(t, struct upconn, timer));
+}
+
+static struct upconn *
+pool_blank(struct pool *p)
+{
+	struct list *n = list_first(&p->free);
+	struct upconn *c;
+
+	if (n) {
+		list_del(n);
+		return container_of(n, struct upconn, node);
+	}
+	c = xcalloc(1, sizeof(*c));
+	c->up = p->up;
+	c->h1.stream.watch.fd = -1;
+	list_init(&c->node);
+	timer_init(&c->timer, pool_idle_over);
+	return c;
+}
+
+struct upconn *
+pool_connect(
+    struct pool *p, uint32_t row, uint32_t incarnation, const struct addr *to, int *errno_r)
+{
+	struct upconn *c = pool_blank(p);
+
+	c->row = row;
+	c->incarnation = incarnation;
+	c->requests = 0;
+	c->peer_idle = 0;
+	if (stream_tcp_connect(&c->h1.stream, p->up->loop, to, h1_conn_event) < 0) {
+		*errno_r = c->h1.stream.err;
+		list_push(&p->free, &c->node);
+		return NULL;
+	}
+	h1_conn_start(&c->h1, false, p->up->bufs);
+	metric_add(p->up->metrics, M_PROC_UP_CONNECTS, 1);
+	metric_add(p->up->metrics, M_PROC_UP_ACTIVE, 1);
+	return c;
+}
+
+struct upconn *
+pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful)
+{
+	struct pool_row *r = pool_row(p, row);
+	struct list *n;
+
+	while (r && (n = list_first(&r->idle))) {
+		struct upconn *c = container_of(n, struct upconn, node);
+
+		if (careful && clock_ms() - c->idle_since > POOL_JUST_USED_MS &&
+		    c->incarnation == incarnation)
+			return NULL; /* the others are older still */
+		pool_take(p, c);
+		if (c->incarnation == incarnation &&
+		    (!careful || stream_idle_ok(&c->h1.stream) == 1)) {
+			c->h1.stream.on_event = h1_conn_event;
+			metric_add(p->up->metrics, M_PROC_UP_REUSED, 1);
+			return c;
+		}
+		pool_close(p, &c);
+	}
+	return NULL;
+}
+
+static uint64_t
+pool_keep_ms(const struct upconn *c, const struct pool_limits *l)
+{
+	uint64_t ms = l->idle_timeout;
+
+	/* Gone a little before the endpoint closes it: fewer requests meet a connection that is
+	 * being closed. */
+	if (c->peer_idle) {
+		uint64_t peer = c->peer_idle > 1000 ? c->peer_idle - 500 : c->peer_idle / 2;
+
+		ms = ms ? MIN(ms, peer) : peer;
+	}
+	return ms;
+}
+
+void
+pool_put(struct pool *p, struct upconn **cp, const struct pool_limits *l)
+{
+	struct upconn *c = *cp;
+	struct pool_row *r = pool_row(p, c->row);
+	uint64_t keep = pool_keep_ms(c, l);
+
+	if (!r || r->n >= l->idle || (l->requests && c->requests >= l->requests) ||
+	    c->h1.stream.readable || c->h1.stream.hup || h1_conn_pending(&c->h1)) {
+		pool_close(p, cp);
+		return;
+	}
+	*cp = NULL;
+	c->h1.x.on_event = NULL;
+	c->h1.stream.on_event = pool_idle_event;
+	c->idle_since = clock_ms();
+	list_unshift(&r->idle, &c->node);
+	r->n++;
+	p->n_idle++;
+	if (keep)
+		timer_set(loop_timers(p->up->loop), &c->timer, clock_ms() + keep);
+	metric_sub(p->up->metrics, M_PROC_UP_ACTIVE, 1);
+	metric_add(p->up->metrics, M_PROC_UP_IDLE, 1);
+}
+
+unsigned
+pool_idle(const struct pool *p)
+{
+	return p->n_idle;
+}
+
+static void
+pool_close_if(struct pool *p, bool (*fn)(const struct pool *p, const struct upconn *c))
+{
+	for (uint32_t i = 0; i < p->rows && p->n_idle > 0; i++) {
+		if (!p->row[i].idle.next)
+			continue;
+		list_each_safe (n, &p->row[i].idle) {
+			struct upconn *c = container_of(n, struct upconn, node);
+
+			if (fn(p, c))
+				pool_drop(c);
+		}
+	}
+}
+
+static bool
+pool_orphan(const struct pool *p, const struct upconn *c)
+{
+	struct endpoint_row *e = arena_endpoint(p->up->arena, c->row);
+
+	return !e || atomic_load_explicit(&e->incarnation, memory_order_relaxed) != c->incarnation;
+}
+
+static bool
+pool_any(const struct pool *p, const struct upconn *c)
+{
+	(void)p;
+	(void)c;
+	return true;
+}
+
+void
+pool_sweep(struct pool *p)
+{
+	pool_close_if(p, pool_orphan);
+}
+
+void
+pool_close_idle(struct pool *p)
+{
+	pool_close_if(p, pool_any);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Upstream connections: opened, used by one exchange at a time, kept idle for the next one to the
+ * same endpoint. An idle one is watched: any octet or end that arrives closes it, for no answer was
+ * asked for. Identity is the arena row and its incarnation, so a connection is never given to
+ * another endpoint that got the row later.
+ */
+#ifndef GW_POOL_H
+#define GW_POOL_H
+
+#include "shm/base/addr.h"
+#include "shm/base/timer.h"
+#include "worker/http/h1_conn.h"
+#include "worker/up/up.h"
+
+#define POOL_ROW_NONE UINT32_MAX /* not pooled: the gateway's own upstream */
+
+struct upconn {
+	struct h1_conn h1;
+	struct up *up;
+	struct list node;   /* among the idle ones of its row, newest first */
+	struct timer timer; /* the end of its idleness */
+	uint32_t row, incarnation;
+	uint32_t requests;   /* begun on it */
+	uint64_t idle_since; /* ms */
+	uint64_t peer_idle;  /* ms the endpoint said it keeps it; 0 = it did not say */
+};
+
+struct pool_limits {
+	uint32_t idle;         /* kept per endpoint */
+	uint64_t idle_timeout; /* ms; 0 = none */
+	uint32_t requests;     /* per connection, 0 = any number */
+};
+
+struct pool *pool_new(struct up *u, uint32_t rows);
+void pool_free(struct pool **p);
+
+/* An idle connection of that identity, or NULL. `careful`: the request could not be sent twice, so
+ * only one that was used within the last second and is silent now (one system call more). */
+struct upconn *pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful);
+/* A new one, connecting or connected. NULL with *errno_r. */
+struct upconn *pool_connect(
+    struct pool *p, uint32_t row, uint32_t incarnation, const struct addr *to, int *errno_r);
+/* The exchange is over and the connection may serve another: kept, or closed where a limit says so.
+ */
+void pool_put(struct pool *p, struct upconn **c, const struct pool_limits *l);
+void pool_close(struct pool *p, struct upconn **c);
+unsigned pool_idle(const struct pool *p); /* idle connections in all */
+/* Closes idle connections whose row has another incarnation by now. */
+void pool_sweep(struct pool *p);
+void pool_close_idle(struct pool *p);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See up.h.
+ */
+#include "shm/base/base.h"
+#include "shm/base/bug.h"
+#include "worker/up/attempt.h"
+#include "worker/up/endpoints.h"
+#include "worker/up/pool.h"
+
+struct up *
+up_new(struct loop *l, struct arena *a, unsigned slot, struct metrics *m, struct buf_pool *bufs)
+{
+	struct up *u = xcalloc(1, sizeof(*u));
+
+	u->loop = l;
+	u->arena = a;
+	u->slot = slot;
+	u->metrics = m;
+	u->bufs = bufs;
+	u->pool = pool_new(u, arena_head(a)->endpoints);
+	list_init(&u->free_attempts);
+	return u;
+}
+
+void
+up_before_renew(struct up *u)
+{
+	u->endpoints_version =
+	    atomic_load_explicit(&arena_head(u->arena)->endpoints_version, memory_order_acquire);
+}
+
+void
+up_free(struct up **up)
+{
+	struct up *u = *up;
+	struct list *n;
+
+	*up = NULL;
+	if (!u)
+		return;
+	pool_free(&u->pool);
+	endpoints_clear(u);
+	while ((n = list_first(&u->free_attempts))) {
+		list_del(n);
+		free(container_of(n, struct attempt, node));
+	}
+	free(u->cand);
+	free(u->cand_weight);
+	free(u->cand_scratch);
+	free(u);
+}

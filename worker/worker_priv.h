@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The worker's one struct, for the files of this folder.
+ */
+#ifndef GW_WORKER_PRIV_H
+#define GW_WORKER_PRIV_H
+
+#include "conf/table.h"
+#include "shm/arena.h"
+#include "shm/base/buf.h"
+#include "shm/base/loop.h"
+#include "shm/base/msg.h"
+#include "shm/base/ws.h"
+#include "shm/beat.h"
+#include "shm/heritage.h"
+#include "shm/metric.h"
+#include "shm/procs.h"
+#include "shm/ring.h"
+#include "worker/conn.h"
+
+struct gen;   /* generation.h */
+struct plans; /* plan.h */
+struct up;    /* up/up.h */
+
+enum drain_state { DRAIN_NO, DRAIN_MIN /* still accepting */, DRAIN_CLOSING };
+
+struct worker {
+	uint32_t magic;
+#define WORKER_MAGIC 0x776f726bu
+	const struct heritage *h;
+	struct loop *loop;
+	struct timers *timers;
+	struct beat *beat;
+	struct procs *procs; /* NULL outside the gateway */
+	struct region metrics_region, access_region;
+	struct metrics *metrics;
+	struct ring *ring;
+	struct arena *arena;
+	struct table *table;
+	uint64_t epoch;      /* of the map that is open */
+	bool reading;        /* the map's snapshot is held this turn */
+	struct defer unread; /* and given back at its end */
+
+	struct gen *gen;
+	struct plans *plans;
+	struct up *up;
+	struct ws_pool ws_pool;
+	struct buf_pool bufs;
+	struct addr admin; /* the admin process's socket */
+
+	struct list listeners; /* struct listener */
+	struct list conns[CONN_STATE_COUNT];
+	struct list free_reqs;
+	unsigned n_conns;
+	unsigned max_conns;
+	bool paused; /* accepting: for want of descriptors, or at the limit */
+	struct timer accept_timer;
+
+	enum drain_state drain;
+	uint64_t drain_deadline_ms; /* monotonic */
+	struct timer drain_timer;
+	struct watch chan, mailbox;
+	struct msg msg; /* the one being sent or read */
+	bool leaving;   /* nothing new is taken up */
+	int status;     /* what worker_main returns */
+};
+
+/* The map as of this turn, renewed at the first call in it. NULL: it cannot be read any more, the
+ * worker leaves. */
+struct table *worker_table(struct worker *w);
+void worker_stop(struct worker *w, int status);
+
+#endif
