@@ -104,12 +104,13 @@ static NORETURN void
 check_child(const char *dir, int words)
 {
 	static const struct rlimit none = {0, 0};
+	static const struct sigaction ends = {.sa_handler = SIG_DFL};
 	const char *error = "";
 	sigset_t set;
 	int rc;
 
 	setrlimit(RLIMIT_CORE, &none);
-	signal(SIGALRM, SIG_DFL);
+	sigaction(SIGALRM, &ends, NULL);
 	sigemptyset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	alarm(CHECK_SECONDS);
