@@ -270,7 +270,7 @@ attempt_failed(struct attempt *a, enum reason why)
 	    .sent = connected && x->tx_any,
 	    .idempotent = a->conf.idempotent,
 	    .body_used = a->body_used,
-	    .timed_out = a->timed_out || why == REASON_FIRST_BYTE_TIMEOUT,
+	    .over = a->timed_out || why == REASON_FIRST_BYTE_TIMEOUT || why == REASON_OVERLOADED,
 	    .fresh_used = a->fresh_used,
 	    .tries = a->tries,
 	    .allowed = s ? (unsigned)s->retry.attempts : 1,

@@ -7,7 +7,7 @@
 enum retry
 retry_decide(const struct retry_facts *f)
 {
-	if (f->response || f->body_used || f->timed_out)
+	if (f->response || f->body_used || f->over)
 		return RETRY_NO;
 	/* Never connected: nothing was sent, whatever the method. */
 	if (!f->connected)
