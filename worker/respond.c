@@ -49,10 +49,10 @@ respond_fields(struct req *r)
 	struct head *h = &r->out;
 
 	if (s->http.reveal_version)
-		head_add_id(h, HDR_SERVER,
+		head_add(h, STR("Server"),
 		    ws_printf(&r->ws, "%.*s/%s", STR_ARG(s->http.server_name), GW_VERSION));
 	else
-		head_add_id(h, HDR_SERVER, s->http.server_name);
+		head_add(h, STR("Server"), s->http.server_name);
 	if (p->content_type.n)
 		head_add(h, STR("Content-Type"), p->content_type);
 	if (p->allow.n)

@@ -83,7 +83,9 @@ fields_size(const struct hdr *h, uint32_t n)
 {
 	size_t size = 0;
 
-	for (const struct hdr *f = h; f < h + n; f++) {
+	for (uint32_t i = 0; i < n; i++) {
+		const struct hdr *f = &h[i];
+
 		if (f->gone || is_ours(f->id))
 			continue;
 		if (f->id == HDR_OTHER && !octet_token(f->name)) /* others are in the table */
@@ -118,9 +120,9 @@ put_field(char *p, struct str name, struct str value)
 static char *
 put_fields(char *p, const struct hdr *h, uint32_t n)
 {
-	for (const struct hdr *f = h; f < h + n; f++)
-		if (!f->gone && !is_ours(f->id))
-			p = put_field(p, f->name, f->value);
+	for (uint32_t i = 0; i < n; i++)
+		if (!h[i].gone && !is_ours(h[i].id))
+			p = put_field(p, h[i].name, h[i].value);
 	return p;
 }
 

@@ -109,10 +109,10 @@ head_remove(struct head *h, struct str name)
 {
 	unsigned n = 0;
 
-	for (struct hdr *f = h->h; f < h->h + h->n; f++) {
-		if (f->gone || !hdr_alike(f->name, name))
+	for (uint32_t i = 0; i < h->n; i++) {
+		if (h->h[i].gone || !hdr_alike(h->h[i].name, name))
 			continue;
-		f->gone = true;
+		h->h[i].gone = true;
 		n++;
 	}
 	return n;
@@ -134,9 +134,9 @@ head_set(struct head *h, struct str name, struct str value)
 static void
 remove_hop(struct head *h)
 {
-	for (struct hdr *f = h->h; f < h->h + h->n; f++)
-		if ((hdr_flags(f->id) & HDR_HOP) != 0)
-			f->gone = true;
+	for (uint32_t i = 0; i < h->n; i++)
+		if ((hdr_flags(h->h[i].id) & HDR_HOP) != 0)
+			h->h[i].gone = true;
 }
 
 /* What one Connection value names. */

@@ -51,8 +51,9 @@ header_size(const struct head *h)
 {
 	uint64_t n = 0;
 
-	for (const struct hdr *f = h->h; f < h->h + h->n; f++)
-		n += f->gone ? 0 : f->name.n + f->value.n + 4;
+	for (uint32_t i = 0; i < h->n; i++)
+		if (!h->h[i].gone)
+			n += h->h[i].name.n + h->h[i].value.n + 4;
 	return n;
 }
 

@@ -9,6 +9,10 @@
 
 #define POOL_JUST_USED_MS 1000
 
+/* What an upstream may send as a head; more is a bad response. */
+static const struct h1_limits pool_limits = {
+    .request_line = 8 * 1024, .headers = 64 * 1024, .count = 256};
+
 struct pool_row {
 	struct list idle; /* next == NULL: never used */
 	unsigned n;
@@ -147,6 +151,7 @@ pool_connect(
 		return NULL;
 	}
 	h1_conn_start(&c->h1, false, p->up->bufs);
+	c->h1.limits = pool_limits;
 	metric_add(p->up->metrics, M_PROC_UP_CONNECTS, 1);
 	metric_add(p->up->metrics, M_PROC_UP_ACTIVE, 1);
 	return c;
