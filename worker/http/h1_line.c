@@ -154,8 +154,13 @@ h1_host(struct head *h, enum reason *why_r)
 	struct str authority, host;
 	uint16_t port;
 
-	if (f == NULL)
-		return h->minor == 0 ? 1 : refuse(REASON_BAD_HOST, why_r);
+	if (f == NULL && h->minor > 0)
+		return refuse(REASON_BAD_HOST, why_r);
+	if (f == NULL) { /* HTTP/1.0 may come without; an absolute target names one all the same */
+		if (h->authority.n > 0 && !head_add_id(h, HDR_HOST, h->authority))
+			return refuse(REASON_HEADERS_TOO_LARGE, why_r);
+		return 1;
+	}
 	if (url_authority(f->value, h->ws, &authority, &host, &port) < 0)
 		return refuse(REASON_BAD_HOST, why_r);
 	if (h->authority.n == 0) {
