@@ -10,8 +10,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "master/kind.h"
-
 static int
 system_user(const char *name, uid_t *uid_r)
 {
@@ -77,18 +75,18 @@ range_next(struct range *r, unsigned *number_r)
 
 /* The named one where there is one, else the next free number. 1, or 0: none left. */
 static int
-user_of(struct users *u, struct range *r, const char *prefix, const struct kind *k)
+user_of(struct users *u, struct range *r, const char *prefix, unsigned kind)
 {
 	char name[80];
 	unsigned number;
 
-	snprintf(name, sizeof(name), "%s-%s", prefix, k->name);
-	if (r->from->user(name, &u->uid[k->id]) == 1)
+	snprintf(name, sizeof(name), "%s-%s", prefix, proc_kind_word(kind));
+	if (r->from->user(name, &u->uid[kind]) == 1)
 		return 1;
 	if (range_next(r, &number) == 0)
 		return 0;
 	u->numbers = true;
-	u->uid[k->id] = number;
+	u->uid[kind] = number;
 	return 1;
 }
 
@@ -109,8 +107,8 @@ group_of(struct users *u, struct range *r, const char *prefix)
 static int
 users_own(struct users *u, struct range *r, const char *prefix)
 {
-	for (unsigned i = 0; i < PROC_KIND_COUNT; i++)
-		if (kinds[i].main && user_of(u, r, prefix, &kinds[i]) == 0)
+	for (unsigned kind = PROC_MASTER + 1; kind < PROC_KIND_COUNT; kind++)
+		if (user_of(u, r, prefix, kind) == 0)
 			return 0;
 	return group_of(u, r, prefix);
 }
