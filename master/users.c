@@ -45,7 +45,7 @@ users_privileged(void)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct have[2] = {{0}};
-	uint32_t need = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_CHOWN;
+	uint32_t need = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_CHOWN | 1u << CAP_KILL;
 
 	/* Root in a container may well be without the capabilities. */
 	return geteuid() == 0 && syscall(SYS_capget, &head, have) == 0 &&
