@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See stop.h.
+ */
+#include "conf/stop.h"
+
+#include <signal.h>
+
+static struct stop_state {
+	bool armed;
+} state;
+
+void
+stop_arm(bool armed)
+{
+	state.armed = armed;
+}
+
+void
+stop_here(const char *step)
+{
+	const char *where = state.armed ? getenv("GATEWAY_TEST_KEEPER_STOP") : NULL;
+	size_t n = strlen(step);
+
+	if (where == NULL || strncmp(where, step, n) != 0)
+		return;
+	if (strcmp(where + n, ":kill") == 0)
+		(void)raise(SIGKILL);
+	else if (where[n] == '\0')
+		(void)raise(SIGSTOP);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the keeper keeps: the map's environment and the arena of one instance. A fresh start makes
+ * new ones (a new epoch; old directories go away); a keeper that replaces a dead one finds the
+ * instance's own and goes on with them, for the workers have them mapped.
+ */
+#ifndef GW_STORE_H
+#define GW_STORE_H
+
+#include "conf/map.h"
+#include "conf/numbers.h"
+#include "conf/rows.h"
+#include "shm/arena.h"
+
+struct store_options {
+	const char *run_dir;
+	uint64_t started_us; /* the instance: the same value, the same instance */
+	unsigned slots, endpoints, services;
+	uint64_t map_size;
+};
+
+struct store {
+	struct store_options o;
+	char dir[512]; /* of the map */
+	struct map map;
+	struct map_meta meta; /* of the last commit */
+	struct arena *arena;
+	struct numbers numbers;
+	bool fresh; /* nothing was there to go on with */
+	/* Set by the owner after store_open; each may be NULL. */
+	rows_verdict_f *verdict;
+	uint64_t (*oldest)(void *arg); /* generation of the slowest worker */
+	void (*alive)(void *arg);      /* called now and then in long work */
+	void *arg;
+};
+
+int store_open(struct store *s, const struct store_options *o, const char **error_r) NODISCARD;
+void store_close(struct store *s);
+
+#endif
