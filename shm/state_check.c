@@ -105,12 +105,14 @@ check_child(const char *dir, int words)
 {
 	static const struct rlimit none = {0, 0};
 	static const struct sigaction ends = {.sa_handler = SIG_DFL};
+	static const int signals[] = {SIGALRM, SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
 	const char *error = "";
 	sigset_t set;
 	int rc;
 
 	setrlimit(RLIMIT_CORE, &none);
-	sigaction(SIGALRM, &ends, NULL);
+	for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
+		sigaction(signals[i], &ends, NULL);
 	sigemptyset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	alarm(CHECK_SECONDS);

@@ -78,7 +78,7 @@ kit_dir_make(void **state)
 	bool tmpfs = access("/dev/shm", W_OK) == 0;
 
 	(void)state;
-	snprintf(kit_dir, sizeof(kit_dir), "%s/gw-test-XXXXXX", tmpfs ? "/dev/shm" : "/tmp");
+	snprintf(kit_dir, sizeof(kit_dir), "%s/gw-unit-XXXXXX", tmpfs ? "/dev/shm" : "/tmp");
 	return mkdtemp(kit_dir) == NULL ? -1 : 0;
 }
 
