@@ -62,6 +62,7 @@ req_new(struct conn *c)
 	timer_init(&r->timer, req_woken);
 	defer_init(&r->again, req_again);
 	r->gen = gen_ref(w->gen);
+	r->generation = r->gen->number;
 	r->peer = r->client = c->peer;
 	r->local = c->listener->addr;
 	r->body_limit = l->limits.body;

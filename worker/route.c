@@ -6,7 +6,6 @@
 #include "shm/base/base.h"
 #include "worker/accept.h"
 #include "worker/conn.h"
-#include "worker/generation.h"
 #include "worker/http/url.h"
 #include "worker/local.h"
 #include "worker/plan.h"
@@ -194,7 +193,6 @@ step_route(struct req *r)
 {
 	const struct conf_listener *l = r->conn->listener->conf;
 
-	r->generation = r->gen->number;
 	if (method_answers(r))
 		return step_to(r, STEP_REPLY);
 	if (health_answers(r, l)) {

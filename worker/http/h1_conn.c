@@ -59,6 +59,7 @@ void
 h1_conn_refuse(struct h1_conn *c, enum reason why)
 {
 	c->rx_state = H1_RX_FAILED;
+	c->x.rx_bytes += buf_len(&c->rx);
 	c->x.why = why;
 	c->x.keepalive = false;
 }

@@ -25,6 +25,8 @@ h1_rx_reset(struct h1_conn *c)
 static void
 h1_rx_fail(struct h1_conn *c, enum reason why, bool gone)
 {
+	if (c->rx_state == H1_RX_HEAD) /* none of it was used up, all of it was received */
+		c->x.rx_bytes += buf_len(&c->rx);
 	c->rx_state = H1_RX_FAILED;
 	c->x.keepalive = false;
 	if (!c->x.why)
