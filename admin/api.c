@@ -60,7 +60,8 @@ api_find(struct call *c, bool *path_known_r)
 		if (!template_fits(str_of(row->path), h->path, c))
 			continue;
 		*path_known_r = true;
-		if (row->method == h->method || (row->method == METHOD_GET && h->method == METHOD_HEAD))
+		if (row->method == h->method ||
+		    (row->method == METHOD_GET && h->method == METHOD_HEAD))
 			return row;
 	}
 	return NULL;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "admin/admin_priv.h"
+#include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
 #include "shm/base/num.h"
@@ -43,10 +44,7 @@ static char *
 report_text(int fd)
 {
 	size_t cap = 64 * 1024;
-	char *text = calloc(1, cap + 1);
-
-	if (text == NULL)
-		return NULL;
+	char *text = xcalloc(1, cap + 1);
 	ssize_t n = fd >= 0 ? pread(fd, text, cap, 0) : 0;
 
 	text[n > 0 ? n : 0] = '\0';

@@ -6,6 +6,7 @@
 
 #include "admin/ctl.h"
 #include "shm/base/buf.h"
+#include "shm/base/num.h"
 
 #define V1 "/api/gateway/v1"
 
@@ -246,10 +247,10 @@ ctl_endpoint_verdict(struct ctl *c)
 static int
 ctl_endpoint_weight(struct ctl *c)
 {
-	char *end;
-	long n = strtol(c->argv[2], &end, 10);
+	const char *error;
+	uint64_t n;
 
-	if (*end != '\0' || c->argv[2][0] == '\0') {
+	if (num_u64(str_of(c->argv[2]), 1000, &n, &error) < 0) {
 		fprintf(stderr, "gatewayctl: weight: a whole number from 0 to 1000, not \"%s\"\n",
 		    c->argv[2]);
 		return CTL_USAGE;

@@ -11,6 +11,8 @@
 
 #include "admin/ctl.h"
 #include "shm/base/buf.h"
+#include "shm/base/bug.h"
+#include "shm/base/num.h"
 
 static int
 ctl_connect(const struct ctl *c)
@@ -68,6 +70,8 @@ static int
 ctl_split(struct gbuf *in, char **text_r)
 {
 	static const char version[] = "HTTP/1.1 ";
+	const char *error;
+	uint64_t status;
 	char *end;
 
 	gbuf_u8(in, 0);
@@ -76,8 +80,12 @@ ctl_split(struct gbuf *in, char **text_r)
 		fprintf(stderr, "gatewayctl: what answers there is not the gateway\n");
 		return -1;
 	}
-	*text_r = strdup(end + 4);
-	return (int)strtol(in->p + strlen(version), NULL, 10);
+	if (num_u64(str_n(in->p + strlen(version), 3), 999, &status, &error) < 0) {
+		fprintf(stderr, "gatewayctl: an answer without a status\n");
+		return -1;
+	}
+	*text_r = xstrdup(end + 4);
+	return (int)status;
 }
 
 int

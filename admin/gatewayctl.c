@@ -6,6 +6,7 @@
 
 #include "admin/ctl.h"
 #include "admin/ctl_manual.h"
+#include "shm/base/num.h"
 
 static void
 ctl_help(FILE *f)
@@ -72,10 +73,10 @@ ctl_dispatch(struct ctl *c, int argc, char **argv)
 static int
 ctl_timeout(const char *text, unsigned *seconds_r)
 {
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
+	const char *error;
+	uint64_t n;
 
-	if (*end != '\0' || n < 1 || n > 86400) {
+	if (num_u64(str_of(text), 86400, &n, &error) < 0 || n < 1) {
 		fprintf(
 		    stderr, "gatewayctl: --timeout: seconds from 1 to 86400, not \"%s\"\n", text);
 		return -1;

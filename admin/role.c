@@ -8,6 +8,7 @@
 #include <pwd.h>
 
 #include "admin/role.h"
+#include "shm/base/num.h"
 
 int
 peer_id_of(int fd, struct peer_id *p_r)
@@ -51,7 +52,9 @@ is_ours(const struct procs *procs, pid_t pid)
 static bool
 row_matches(const struct conf_role *row, const struct peer_id *p)
 {
-	char *end, name[64];
+	char name[64];
+	uint64_t number;
+	const char *error;
 	struct str who = row->user.n > 0 ? row->user : row->group;
 	bool user = row->user.n > 0;
 
@@ -59,8 +62,7 @@ row_matches(const struct conf_role *row, const struct peer_id *p)
 		return false;
 	memcpy(name, who.p, who.n);
 	name[who.n] = '\0';
-	unsigned long number = strtoul(name, &end, 10);
-	if (*end == '\0')
+	if (num_u64(who, UINT32_MAX, &number, &error) == 1)
 		return user ? p->uid == (uid_t)number : in_group(p, (gid_t)number);
 	if (user) {
 		struct passwd *pw = getpwnam(name);
