@@ -17,6 +17,7 @@ struct apply_listener {
 	uint32_t number, backlog;
 	char id[64];
 	struct addr addr;
+	char place[128]; /* "file:line" */
 };
 
 /* Everything up to the commit. The descriptor may be closed afterwards. NULL: refused, and `report`

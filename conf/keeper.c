@@ -50,7 +50,7 @@ send_master(struct keeper *k)
 	loop_stop(k->loop);
 }
 
-/* --- answers -------------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 /* Text as a descriptor; -1 when there is no memory for it. */
 static int
@@ -72,8 +72,8 @@ report_fd(const struct conf_check *report)
 }
 
 static void
-send_applied(struct keeper *k, uint32_t id, bool ok, uint32_t changed,
-    const struct conf_check *report)
+send_applied(
+    struct keeper *k, uint32_t id, bool ok, uint32_t changed, const struct conf_check *report)
 {
 	int fd = report_fd(report);
 
@@ -112,16 +112,16 @@ send_prepare(struct keeper *k)
 	for (unsigned i = 0; i < n; i++) {
 		msg_put_u32(&k->out, l[i].number);
 		msg_put_str(&k->out, str_of(l[i].id));
-		msg_put_str(
-		    &k->out, str_n(text, addr_text(&l[i].addr, text, sizeof(text))));
+		msg_put_str(&k->out, str_n(text, addr_text(&l[i].addr, text, sizeof(text))));
 		msg_put_u32(&k->out, l[i].backlog);
 		msg_put_u32(&k->out, 0);
+		msg_put_str(&k->out, str_of(l[i].place));
 	}
 	k->prepared = true;
 	send_master(k);
 }
 
-/* --- the master's messages ---------------------------------------------------------------------------------- */
+/* --- the master's messages ------------------------------------------------------------------- */
 
 /* The bell only: a full mailbox loses nothing, for the generation word is the truth. */
 static void
@@ -290,7 +290,7 @@ on_admin(struct watch *w, uint32_t events UNUSED)
 	}
 }
 
-/* --- start ---------------------------------------------------------------------------------------------------- */
+/* --- start ----------------------------------------------------------------------------------- */
 
 /* The slowest worker's generation; rows retired after it may still be picked. */
 static uint64_t
@@ -410,8 +410,7 @@ keeper_main(const struct heritage *h)
 		return 1;
 	}
 	log_info("keeper: %s epoch %llu, generation %llu", k->store.fresh ? "new" : "going on with",
-	    (unsigned long long)k->store.meta.epoch,
-	    (unsigned long long)k->store.meta.generation);
+	    (unsigned long long)k->store.meta.epoch, (unsigned long long)k->store.meta.generation);
 	if (!k->store.fresh)
 		ring_workers(k);
 	loop_run(k->loop);

@@ -72,7 +72,7 @@ on_loaded(struct child *c, struct msg *m)
 static int
 want_read(struct msg *m, struct listen_want *w)
 {
-	struct str id, address;
+	struct str id, address, place;
 	const char *error;
 
 	w->number = msg_u32(m);
@@ -80,7 +80,8 @@ want_read(struct msg *m, struct listen_want *w)
 	address = msg_str(m);
 	w->backlog = msg_u32(m);
 	w->flags = msg_u32(m);
-	w->place[0] = '\0';
+	place = msg_str(m);
+	snprintf(w->place, sizeof(w->place), "%.*s", STR_ARG(place));
 	if (id.n >= sizeof(w->id))
 		return -1;
 	snprintf(w->id, sizeof(w->id), "%.*s", STR_ARG(id));

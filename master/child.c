@@ -244,13 +244,24 @@ children_left(struct master *m)
 	return false;
 }
 
+/* A gateway that drains still accepts for a while; a worker that retires leaves that to the others.
+ */
+static bool
+takes_connections(const struct child *c)
+{
+	return c->state == CHILD_UP || (c->state == CHILD_DRAINING && !c->retired);
+}
+
 void
 children_steer(struct master *m, bool anew)
 {
-	bool live[SLOT_MAX] = {false};
+	bool live[SLOT_MAX] = {false}, any = false;
 
 	for (unsigned i = 0; i < m->slots; i++)
-		live[i] = child_worker(m, i)->state == CHILD_UP;
+		any |= live[i] = takes_connections(child_worker(m, i));
+	/* Nobody there: they wait where somebody will be. */
+	for (unsigned i = 0; !any && i < m->slots; i++)
+		live[i] = child_worker(m, i)->wanted;
 	if (!anew && memcmp(live, m->steered, sizeof(live)) == 0)
 		return;
 	memcpy(m->steered, live, sizeof(live));

@@ -43,6 +43,7 @@ struct child {
 	pid_t pid;         /* 0: none */
 	bool wanted;       /* replaced when it goes */
 	bool stuck;        /* killed by the watchdog, not yet replaced */
+	bool retired;      /* worker: it drains because there are to be fewer */
 	bool failed;       /* it said FAILED: its exit is no news */
 	int chan;          /* our end, -1 */
 	struct watch watch;
@@ -79,8 +80,8 @@ struct master {
 	uint64_t started_wall_us;
 	struct settled now, next;
 	struct users users;
-	char run_dir[512], state_dir[512],
-	    pid_file[512]; /* as at the start, whatever a reload says */
+	/* As at the start, whatever a reload says. */
+	char run_dir[512], state_dir[512], pid_file[512];
 	int lock_fd;
 	bool ready;
 	enum log_level level;

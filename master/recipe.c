@@ -39,7 +39,8 @@ recipe_close(const struct heritage *h)
 	proc_close_fds(keep, n);
 }
 
-/* A daemon's children leave the terminal alone: what they print when they crash goes to the error log. */
+/* A daemon's children leave the terminal alone: what they print when they crash goes to the error
+ * log. */
 static void
 recipe_streams(const struct kind *k, const struct heritage *h, bool quiet)
 {

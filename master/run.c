@@ -73,8 +73,7 @@ on_signal(void *arg, int signo)
 static void
 signals_start(struct master *m)
 {
-	static const int signals[] = {
-	    SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
+	static const int signals[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
@@ -142,7 +141,8 @@ run_master(const struct args *a, int launcher)
 	return status;
 }
 
-/* The process that was started stays until the gateway serves, so that its exit status says whether it does. */
+/* The process that was started stays until the gateway serves, so that its exit status says whether
+ * it does. */
 static void
 launcher_wait(int fd, pid_t pid)
 {

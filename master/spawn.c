@@ -81,7 +81,7 @@ spawn_parent(struct child *c, pid_t pid, int chan)
 
 	c->pid = pid;
 	c->chan = chan;
-	c->failed = c->reap_sent = false;
+	c->failed = c->reap_sent = c->retired = false;
 	c->generation = 0;
 	backoff_started(&c->backoff, clock_ms());
 	watch_init(&c->watch, chan_ready);

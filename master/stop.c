@@ -33,6 +33,7 @@ stop_retire(struct child *c)
 	uint64_t deadline = c->master->now.s->shutdown.deadline;
 
 	log_info("worker %u retires", c->slot);
+	c->retired = true;
 	drain_tell(c, RETIRE_MIN_MS, MAX(deadline, RETIRE_MIN_MS));
 	if (c->state == CHILD_DRAINING)
 		timer_set(loop_timers(c->master->loop), &c->timer,
@@ -87,11 +88,13 @@ others_left(struct master *m)
 }
 
 static void
-stop_signal(struct master *m, bool logger, int signo)
+stop_signal(struct master *m, int signo)
 {
+	bool logger_too = !others_left(m);
+
 	each_child(c, m)
 	{
-		if (c->pid == 0 || (c->kind->id == PROC_LOGGER) != logger)
+		if (c->pid == 0 || (c->kind->id == PROC_LOGGER && !logger_too))
 			continue;
 		(void)kill(c->pid, signo);
 		if (c->state != CHILD_STOPPING)
@@ -103,7 +106,7 @@ void
 stop_now(struct master *m)
 {
 	if (m->phase == PHASE_STOPPING) {
-		stop_signal(m, !others_left(m), SIGKILL);
+		stop_signal(m, SIGKILL);
 		return;
 	}
 	m->phase = PHASE_STOPPING;
@@ -116,16 +119,22 @@ stop_now(struct master *m)
 		c->wanted = false;
 		timer_stop(&c->timer);
 	}
-	stop_signal(m, false, SIGTERM);
+	if (others_left(m))
+		stop_signal(m, SIGTERM);
 	timer_set(loop_timers(m->loop), &m->stop, clock_ms() + STOP_PATIENCE_MS);
 	stop_progress(m);
 }
 
+/* It leaves when its channel ends, and not by TERM: a TERM to the whole group would silence
+ * everybody's last words. */
 static void
 stop_logger(struct master *m)
 {
+	struct child *logger = child_of(m, PROC_LOGGER);
+
 	log_info("stopped");
-	stop_signal(m, true, SIGTERM);
+	child_set_state(logger, CHILD_STOPPING);
+	child_chan_close(logger);
 	timer_set(loop_timers(m->loop), &m->stop, clock_ms() + STOP_PATIENCE_MS);
 }
 
@@ -154,6 +163,6 @@ stop_late(struct timer *t)
 		stop_now(m);
 		return;
 	}
-	stop_signal(m, !others_left(m), SIGKILL);
+	stop_signal(m, SIGKILL);
 	timer_set(loop_timers(m->loop), t, clock_ms() + STOP_PATIENCE_MS);
 }

@@ -13,8 +13,9 @@
 #define LATE_MS 1000
 #define START_LEAST_MS                                                                             \
 	30000 /* a start may take this long (a map is rebuilt), whatever stuck_after says */
-#define AT_ONCE_MS 10000 /* for so long a replaced worker keeps the next one from being replaced   \
-			  */
+#define AT_ONCE_MS                                                                                 \
+	10000 /* for so long a replaced worker keeps the next one from being replaced              \
+	       */
 
 /* Since when it has said nothing. A start has a beat of ours at its beginning. */
 static uint64_t

@@ -156,14 +156,6 @@ on_chan(struct watch *w, uint32_t events UNUSED)
 }
 
 static void
-on_term(void *arg, int signo UNUSED)
-{
-	struct logger *l = arg;
-
-	loop_stop(l->loop);
-}
-
-static void
 sinks_init(struct logger *l, const struct conf_settings *s)
 {
 	sink_init(&l->error, s->error_log.path);
@@ -201,7 +193,8 @@ start(struct logger *l, const char **error_r)
 	if (open_all(l, error_r) < 0)
 		return -1;
 	l->loop = loop_new();
-	loop_signal(l->loop, SIGTERM, on_term, l);
+	/* It leaves last, when the master closes its channel. */
+	(void)signal(SIGTERM, SIG_IGN);
 	watch_init(&l->chan, on_chan);
 	watch_init(&l->bell, on_bell);
 	timer_init(&l->timer, on_timer);
