@@ -64,12 +64,20 @@ accept_unpause(struct worker *w)
 	listeners_watch(w);
 }
 
+/* At the limit, one that is only kept alive can make room; whether somebody waits for it is known
+ * when the sockets are looked at again. */
+static bool
+accept_possible(const struct worker *w)
+{
+	return w->n_conns < w->max_conns || !list_empty(&w->conns[CONN_IDLE]);
+}
+
 static void
 accept_retry(struct timer *t)
 {
 	struct worker *w = container_of(t, struct worker, accept_timer);
 
-	if (w->n_conns < w->max_conns)
+	if (accept_possible(w))
 		accept_unpause(w);
 	else
 		timer_set(w->timers, t, clock_ms() + ACCEPT_AGAIN_MS);
@@ -82,17 +90,8 @@ accept_resume(struct worker *w)
 		return;
 	if (!w->paused)
 		listeners_watch(w);
-	else if (w->n_conns < w->max_conns)
+	else if (accept_possible(w))
 		accept_unpause(w);
-}
-
-/* At the limit, a connection that is only kept alive makes room for one that wants something. */
-static bool
-accept_room(struct worker *w)
-{
-	if (w->n_conns >= w->max_conns)
-		conn_shed_idle(w);
-	return w->n_conns < w->max_conns;
 }
 
 /* 1 accepted, 0 none queued, -1 not possible now. */
@@ -122,16 +121,21 @@ accept_one(struct listener *l)
 static void
 accept_batch(struct listener *l, unsigned most)
 {
+	struct worker *w = l->w;
+
 	while (most-- > 0) {
-		if (!accept_room(l->w)) {
-			accept_pause(l->w, "connection limit");
+		if (!accept_possible(w)) {
+			accept_pause(w, "connection limit");
 			return;
 		}
 		if (accept_one(l) <= 0)
 			return;
+		/* Only now is it known that somebody wants the room. */
+		if (w->n_conns > w->max_conns)
+			conn_shed_idle(w);
 		if (listener_full(l)) {
-			loop_del(l->w->loop, &l->watch);
-			metric_add(l->w->metrics, M_PROC_ACCEPT_PAUSES, 1);
+			loop_del(w->loop, &l->watch);
+			metric_add(w->metrics, M_PROC_ACCEPT_PAUSES, 1);
 			return;
 		}
 	}
