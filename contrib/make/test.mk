@@ -50,12 +50,12 @@ fuzz:
 .PHONY: scen system torture-reload chaos
 scen: all
 	@test/scen/run $(RESULTS) $(JOBS) $(BUILD) $(SCEN)
-system: all
+system: all bench-tools
 	@GW_BUILD=$(BUILD) GW_RESULTS=$(RESULTS) GW_SAN=$(SAN) \
 		$(PYTHON) -m pytest -c test/system/pytest.ini -n $(JOBS) test/system $(PYTEST_ARGS)
-torture-reload: all
+torture-reload: all bench-tools
 	@GW_BUILD=$(BUILD) $(PYTHON) test/system/torture_reload.py $(TORTURE_ARGS)
-chaos: all
+chaos: all bench-tools
 	@GW_BUILD=$(BUILD) $(PYTHON) test/system/chaos.py $(CHAOS_ARGS)
 
 # --- everything -----------------------------------------------------------------------------------
