@@ -151,6 +151,9 @@ put_place(struct gbuf *out, const struct conf_place *at, const char *setting)
 		gbuf_str(out, STR(": "));
 }
 
+static void put_line(struct conf_check *c, const struct conf_place *at, const char *setting,
+    const char *word, const char *fmt, va_list ap) PRINTF(5, 0);
+
 static void
 put_line(struct conf_check *c, const struct conf_place *at, const char *setting, const char *word,
     const char *fmt, va_list ap)

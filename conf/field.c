@@ -18,7 +18,7 @@ fields_find(const struct fields *f, struct str name)
 	for (unsigned i = 0; i < f->n; i++) {
 		const char *row = f->v[i].name;
 
-		if (strncmp(row, name.p, name.n) == 0 && row[name.n] == '\0' && name.n > 0)
+		if (name.n > 0 && strncmp(row, name.p, name.n) == 0 && row[name.n] == '\0')
 			return &f->v[i];
 	}
 	return NULL;

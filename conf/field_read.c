@@ -275,6 +275,8 @@ read_words(const struct field *row, const struct node *n, void *at, struct conf_
 		read_scalar(row, n, at, c);
 		return;
 	}
+	if (n->n == 0 && (row->flags & FIELD_REQUIRED) != 0)
+		complain(row, n, STR_NONE, "empty", c);
 	if (field_room(row, n->n, at, c->ws) < 0)
 		oom_fail(n->n);
 	for (const struct node *child = n->first; child != NULL; child = child->next) {

@@ -21,6 +21,7 @@
 struct reader {
 	struct ws *ws;
 	struct conf_check *c;
+	const char *dir;
 	const char *name;      /* of the main text; settings from @include carry their own */
 	const char *last_file; /* libconfig's pointer of the setting before ... */
 	const char *last_copy; /* ... and our copy of that name */
@@ -81,6 +82,15 @@ load_path(const char *path, struct gbuf *out, const char **error_r)
 
 static struct node *convert(struct reader *r, const config_setting_t *s, unsigned depth);
 
+/* An included file as libconfig 1.5 names it, the way the main file's directory is named. */
+static const char *
+included(const char *file, const char *dir, struct ws *ws)
+{
+	if (file[0] == '/' || strcmp(dir, ".") == 0 || str_starts(str_of(file), str_of(dir)))
+		return ws_str(ws, str_of(file)).p;
+	return ws_printf(ws, "%s/%s", dir, file).p;
+}
+
 /* libconfig shares one string among the settings of a file. */
 static const char *
 file_of(struct reader *r, const config_setting_t *s)
@@ -91,7 +101,7 @@ file_of(struct reader *r, const config_setting_t *s)
 		return r->name;
 	if (file != r->last_file) {
 		r->last_file = file;
-		r->last_copy = ws_str(r->ws, str_of(file)).p;
+		r->last_copy = included(file, r->dir, r->ws);
 	}
 	return r->last_copy;
 }
@@ -182,16 +192,17 @@ config_in(struct ws *ws, const char *dir)
 }
 
 static void
-syntax_error(const config_t *cfg, const char *name, struct conf_check *c)
+syntax_error(const config_t *cfg, const struct reader *r)
 {
-	const char *file = config_error_file(cfg) != NULL ? config_error_file(cfg) : name;
+	const char *file = config_error_file(cfg);
 	const char *text = config_error_text(cfg);
 	int line = config_error_line(cfg);
 
 	if (text != NULL && strcmp(text, "syntax error") == 0)
 		text = "syntax error here or just before; a setting is written name = value; with "
 		       "members of lists separated by commas and none behind the last";
-	complain(c, file, line > 0 ? (uint32_t)line : 0, text != NULL ? text : "not readable");
+	file = file != NULL ? included(file, r->dir, r->ws) : r->name;
+	complain(r->c, file, line > 0 ? (uint32_t)line : 0, text != NULL ? text : "not readable");
 }
 
 /* The texts that @include brought in are looked through like the main one. */
@@ -219,7 +230,7 @@ scan_included(const struct node *n, const char *name, const char **last, struct 
 static struct node *
 parse(struct str text, const char *name, const char *dir, struct ws *ws, struct conf_check *c)
 {
-	struct reader r = {.ws = ws, .c = c, .name = name};
+	struct reader r = {.ws = ws, .c = c, .dir = dir, .name = name};
 	uint32_t errors = c->errors;
 	const char *last = NULL;
 	struct node *root;
@@ -230,7 +241,7 @@ parse(struct str text, const char *name, const char *dir, struct ws *ws, struct 
 		return NULL;
 	cfg = config_in(ws, dir);
 	if (config_read_string(cfg, text.p) != CONFIG_TRUE) {
-		syntax_error(cfg, name, c);
+		syntax_error(cfg, &r);
 		return NULL;
 	}
 	root = convert(&r, config_root_setting(cfg), 0);

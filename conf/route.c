@@ -51,8 +51,11 @@ cond_check(void *self, struct conf_check *c)
 	if (bare && check_given(c, "value"))
 		check_error(c, "value", "without meaning for match = \"%s\"; leave it out",
 		    cond_names[cond->match]);
-	if (!bare && c->node != NULL && !check_given(c, "value"))
-		check_error(c, NULL, "value is missing; match = \"%s\" compares with one",
+	if (!bare && cond->value.n == 0)
+		check_error(c, NULL,
+		    "value is missing; match = \"%s\" compares with one, and an empty one is "
+		    "matched by "
+		    "the regex \"^$\"",
 		    cond_names[cond->match]);
 	if (cond->match == COND_REGEX && cond->value.n > 0)
 		cond_check_regex(cond, c);
@@ -224,8 +227,6 @@ check_hosts(const struct conf_route *r, struct conf_check *c)
 static void
 check_paths(const struct conf_route *r, struct conf_check *c)
 {
-	if (r->path.n == 0 && check_given(c, "path"))
-		check_error(c, "path", "an empty list matches nothing; allowed: at least one path");
 	for (uint32_t i = 0; i < r->path.n; i++) {
 		struct str path = r->path.v[i];
 		const char *wrong = pattern_path(path, r->merge_slashes);

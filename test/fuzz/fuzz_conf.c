@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Any text as a configuration file: it loads, or every complaint is a line; and what loaded,
+ * printed, loads again and gives the same objects.
+ */
+#include "conf/load.h"
+#include "conf/policy.h"
+#include "conf/show.h"
+#include "shm/base/bug.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__lsan_default_suppressions(void);
+
+/* libconfig forgets the string it was in when it meets an error; the loader exits soon after. */
+const char *
+__lsan_default_suppressions(void)
+{
+	return "leak:libconfig";
+}
+
+struct rewrite {
+	struct str prefix;
+	struct strs list;
+};
+static const struct field rewrite_rows[] = {
+    {.name = "prefix",
+	.type = F_STRING,
+	.offset = FIELD_AT(struct rewrite, prefix),
+	.help = "A string."},
+    {.name = "to", .type = F_STRINGS, .offset = FIELD_AT(struct rewrite, list), .help = "Strings."},
+};
+static const struct fields rewrite_fields = {.name = "rewrite",
+    .help = "A policy.",
+    .size = sizeof(struct rewrite),
+    .v = rewrite_rows,
+    .n = ARRAY_LEN(rewrite_rows)};
+static const struct policy_type rewrite_type = {
+    .name = "rewrite", .help = "A policy.", .fields = &rewrite_fields, .answers = true};
+static const struct policy_type *const policies[] = {&rewrite_type, NULL};
+
+/* A file without a name in any directory, so that nothing is written to disk and no conf.d is
+ * found. */
+static int
+load(struct str text, struct load_result *r, struct conf_check *c)
+{
+	int fd = memfd_create("fuzz", 0), rc;
+	char path[32];
+
+	BUG_ON(fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n);
+	snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+	rc = load_files(path, false, r, c);
+	close(fd);
+	return rc;
+}
+
+static void
+check_report(const struct conf_check *c)
+{
+	unsigned lines = 0;
+
+	for (size_t i = 0; i < c->text.n; i++) {
+		unsigned char octet = (unsigned char)c->text.p[i];
+
+		BUG_ON(octet != '\n' && (octet < 0x20 || octet == 0x7f));
+		lines += octet == '\n';
+	}
+	BUG_ON(lines != MIN(c->errors + c->warnings, CHECK_LINES));
+}
+
+static void
+check_again(const struct load_result *r)
+{
+	struct load_result again;
+	struct gbuf text = {0};
+	struct conf_check c;
+
+	check_init(&c);
+	BUG_ON(show_objects(r->v, r->n, true, &text) < 0);
+	BUG_ON(load(str_n(text.p, text.n), &again, &c) < 0 || again.n != r->n);
+	for (uint32_t i = 0; i < r->n; i++)
+		BUG_ON(!digest_eq(&r->v[i].digest, &again.v[i].digest));
+	load_free(&again);
+	check_free(&c);
+	gbuf_free(&text);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct load_result r;
+	struct conf_check c;
+
+	/* What libconfig itself would open is not ours to try. */
+	if (memmem(data, size, "@include", 8) != NULL)
+		return 0;
+	policy_types_set(policies);
+	check_init(&c);
+	if (load(str_n((const char *)data, size), &r, &c) == 1)
+		check_again(&r);
+	check_report(&c);
+	load_free(&r);
+	check_free(&c);
+	return 0;
+}
