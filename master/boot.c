@@ -126,6 +126,7 @@ boot_prepare(struct master *m, const char **error_r)
 	m->level = (enum log_level)s->error_log.level;
 	m->level_configured = (unsigned)s->error_log.level;
 	log_set_level(m->level);
+	m->log_is_file = s->error_log.path.n > 0 && s->error_log.path.p[0] == '/';
 	log_info("gateway %s starts: %s", GW_VERSION, m->users.said);
 	if (s->limits.descriptors > 0)
 		(void)proc_nofile_raise(s->limits.descriptors);

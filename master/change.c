@@ -307,7 +307,8 @@ change_request(struct master *m)
 		log_info("no reload: the gateway is stopping");
 		return;
 	}
-	notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_ns() / 1000);
+	if (m->phase == PHASE_SERVING)
+		notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_ns() / 1000);
 	reload_want(m->reload);
 }
 

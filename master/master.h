@@ -93,6 +93,7 @@ struct master {
 	unsigned slots;       /* worker slots there are: limits.worker_slots at the start */
 	unsigned bound_slots; /* slots every listener has a socket for */
 	int log_pipe[2];
+	bool log_is_file;
 	bool logging; /* the logger runs: lines go to its pipe */
 	int event_fd;
 	int keeper_pair[2]; /* keeper's end, admin's end */

@@ -40,7 +40,8 @@ make_parents(const char *path, const char **error_r)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+		/* Children of other users have to pass, whatever the umask says. */
+		if (mkdir(part, 0755) == 0 ? chmod(part, 0755) < 0 : errno != EEXIST)
 			return fail(error_r, "cannot make directory", part, errno);
 	}
 	return 1;
@@ -65,16 +66,18 @@ give(int fd, uid_t uid, gid_t gid, mode_t mode)
 static int
 make_dir(const char *path, const struct users *u, uid_t uid, mode_t mode, const char **error_r)
 {
+	bool made;
 	int fd, done;
 
 	if (make_parents(path, error_r) < 0)
 		return -1;
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+	made = mkdir(path, 0700) == 0;
+	if (!made && errno != EEXIST)
 		return fail(error_r, "cannot make directory", path, errno);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return fail(error_r, "cannot open directory", path, errno);
-	done = u->own ? give(fd, uid, u->gid, mode) : 1;
+	done = u->own || made ? give(fd, uid, u->gid, mode) : 1;
 	if (done < 0)
 		(void)fail(error_r, "cannot set owner and mode of", path, errno);
 	else if (done == 0)
@@ -255,7 +258,8 @@ pidfile_write(const char *path, const char **error_r)
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(error_r, "cannot make pid file", temporary, errno);
-	done = dprintf(fd, "%ld\n", (long)getpid()) > 0 && rename(temporary, path) == 0;
+	done = fchmod(fd, 0644) == 0 && dprintf(fd, "%ld\n", (long)getpid()) > 0 &&
+	       rename(temporary, path) == 0;
 	if (!done)
 		(void)fail(error_r, "cannot write pid file", path, errno);
 	(void)close(fd);

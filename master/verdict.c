@@ -28,7 +28,7 @@ report_log(enum log_level level, struct str report)
 			log_line(level, "... and more: gateway -t shows all of it");
 			return;
 		}
-		log_line(level, "reload: %.*s", (int)MIN(line.n, (size_t)1000), line.p);
+		log_line(level, "configuration: %.*s", (int)MIN(line.n, (size_t)1000), line.p);
 	}
 }
 
@@ -110,7 +110,9 @@ failure_store(struct procs *p, struct str report)
 void
 verdict_bad(struct master *m, const struct reload_outcome *o)
 {
-	report_log(LOG_ERROR_L, o->report);
+	/* A failed start says it on stderr itself. */
+	if (m->boot_served || m->log_is_file)
+		report_log(LOG_ERROR_L, o->report);
 	if (m->boot_served)
 		log_error("reload failed: %s",
 		    o->in_doubt ? "whether it was committed is not known; reload again"
