@@ -64,11 +64,14 @@ persistence(struct head *h)
 {
 	bool close = false, keep = false, upgrade = false;
 	const struct hdr *f = head_get(h, HDR_CONNECTION);
+	struct str list, option;
 
 	for (; f != NULL; f = head_next(h, f)) {
-		close |= str_list_has(f->value, STR("close"));
-		keep |= str_list_has(f->value, STR("keep-alive"));
-		upgrade |= str_list_has(f->value, STR("upgrade"));
+		for (list = f->value; str_list_next(&list, &option) == 1;) {
+			close |= str_ieq(option, STR("close"));
+			keep |= str_ieq(option, STR("keep-alive"));
+			upgrade |= str_ieq(option, STR("upgrade"));
+		}
 	}
 	h->keepalive = !close && (h->minor >= 1 || keep);
 	if (upgrade && h->minor >= 1)
