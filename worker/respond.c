@@ -86,14 +86,16 @@ respond_head(struct req *r)
 }
 
 /* The connection goes on when what is left of the request can be read and dropped quickly. A client
- * that waits for 100 may or may not send its body now. */
+ * that waits for 100, or is told that its body is too large, may or may not send it now. */
 static bool
 respond_keeps(const struct req *r)
 {
 	if (r->reply.close || !conn_may_keep(r->conn))
 		return false;
-	return r->cx->rx_end || (r->in.body == BODY_LENGTH && r->in.length <= RESPOND_DROP &&
-				    !r->in.expect_continue);
+	if (r->cx->rx_end)
+		return true;
+	return r->in.body == BODY_LENGTH && r->in.length <= RESPOND_DROP &&
+	       !r->in.expect_continue && r->reply.reason != REASON_TOO_LARGE;
 }
 
 static int
