@@ -99,7 +99,8 @@ step_connect(struct req *r)
 	}
 	if (rc < 0)
 		return upstream_failed(r, a->why);
-	r->t.connect_end = clock_ns();
+	/* Equal times mean reused, even where a new connection took no time. */
+	r->t.connect_end = clock_ns() + !a->reused;
 	return step_to(r, STEP_SEND);
 }
 
