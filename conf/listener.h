@@ -15,15 +15,17 @@ struct conf_listener {
 	bool health; /* answer health_path here */
 	struct str health_path;
 	struct {
-		bool enabled;	      /* /api/gateway/ is answered here */
-		struct strs open; /* "status", "services": without credentials; setting name `public` */
+		bool enabled; /* /api/gateway/ is answered here */
+		struct strs
+		    open; /* "status", "services": without credentials; setting name `public` */
 	} management;
 	struct {
 		uint64_t header, body, idle, write; /* client time-outs, ms */
 	} timeouts;
 	struct {
 		uint64_t request_line, headers, body;
-		int64_t header_count, connections /* of this listener, per worker; 0 = the global one only */;
+		int64_t header_count,
+		    connections /* of this listener, per worker; 0 = the global one only */;
 		int64_t requests_per_connection; /* 0 = no limit */
 	} limits;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A configuration object: kind, id, where it came from, and its body as the canonical encoding of its field table.
+ * A configuration object: kind, id, where it came from, and its body as the canonical encoding of
+ * its field table.
  */
 #ifndef GW_OBJECT_H
 #define GW_OBJECT_H
@@ -23,8 +24,9 @@ extern const struct object_kind object_kinds[CONF_KIND_COUNT];
 
 struct conf_object {
 	enum conf_kind kind;
-	uint32_t number; /* given by the keeper; 0 = none yet. Stable while the object exists, reused later */
-	struct str id;	 /* 1 to 63 of [A-Za-z0-9._-]; the settings object is "gateway" */
+	uint32_t number;   /* given by the keeper; 0 = none yet. Stable while the object exists,
+			      reused later */
+	struct str id;     /* 1 to 63 of [A-Za-z0-9._-]; the settings object is "gateway" */
 	struct str source; /* "file" now; console and admin later */
 	struct str file;
 	uint32_t line;
@@ -38,7 +40,8 @@ struct digest object_digest(enum conf_kind kind, struct str id, struct str body)
 /* The object as stored in the map and carried in change sets. Decode borrows from `bytes`. */
 void object_encode(const struct conf_object *o, struct gbuf *out);
 int object_decode(struct str bytes, struct conf_object *o_r) NODISCARD;
-/* Decodes the body into a struct of the kind's table, allocated in ws. NULL when malformed or over the ws limit. */
+/* Decodes the body into a struct of the kind's table, allocated in ws. NULL when malformed or over
+ * the ws limit. */
 void *object_body(const struct conf_object *o, struct ws *ws);
 
 #endif

@@ -181,12 +181,13 @@ turn(struct resolver *r, uint64_t left_ms)
 {
 	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
 	struct pollfd fds[ARES_GETSOCK_MAXNUM];
-	int mask = ares_getsock(r->channel, sockets, ARES_GETSOCK_MAXNUM);
+	/* Bit i: readable, bit 16 + i: writable. c-ares' own macros shift into the sign. */
+	unsigned mask = (unsigned)ares_getsock(r->channel, sockets, ARES_GETSOCK_MAXNUM);
 	nfds_t n = 0;
 
 	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-		short events = (short)((ARES_GETSOCK_READABLE(mask, i) ? POLLIN : 0) |
-				       (ARES_GETSOCK_WRITABLE(mask, i) ? POLLOUT : 0));
+		short events =
+		    (short)((mask >> i & 1 ? POLLIN : 0) | (mask >> (16 + i) & 1 ? POLLOUT : 0));
 
 		if (events != 0)
 			fds[n++] = (struct pollfd){.fd = sockets[i], .events = events};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A route: what it matches and where it goes. Rows in route.c. Precedence is documented in conf/README and nowhere else.
+ * A route: what it matches and where it goes. Rows in route.c. Precedence is documented in
+ * conf/README and nowhere else.
  */
 #ifndef GW_ROUTE_H
 #define GW_ROUTE_H
@@ -19,12 +20,13 @@ struct conf_cond {
 
 struct conf_route {
 	struct strs host;   /* "example.com", "*.example.com"; empty: any */
-	struct strs path;   /* exact, {parameters}, a lone star segment, a star at the end = prefix, "~regex" */
+	struct strs path;   /* exact, {parameters}, a lone star segment, a star at the end = prefix,
+			       "~regex" */
 	struct strs method; /* empty: any. GET also takes HEAD */
 	struct conf_list headers, query, cookies; /* struct conf_cond, all must hold */
-	struct strs listener; /* ids; empty: all */
-	int64_t priority;     /* breaks ties between routes of equal path; higher first */
-	struct str service;   /* "" when a policy answers */
+	struct strs listener;                     /* ids; empty: all */
+	int64_t priority;   /* breaks ties between routes of equal path; higher first */
+	struct str service; /* "" when a policy answers */
 	struct {
 		uint64_t first_byte, idle, total, connect; /* 0 = the service's */
 	} timeouts;

@@ -12,7 +12,7 @@ extern const struct fields settings_fields;
 enum { ROLE_NONE, ROLE_VIEWER, ROLE_ADMIN };
 struct conf_role {
 	struct str user, group; /* one of them */
-	int32_t role;		/* ROLE_* */
+	int32_t role;           /* ROLE_* */
 };
 
 enum { ACCESS_SKIP_NONE };
@@ -26,16 +26,17 @@ struct conf_settings {
 	} users;
 	struct {
 		struct str path; /* "stderr" or a file */
-		int32_t level;	 /* enum log_level */
+		int32_t level;   /* enum log_level */
 	} error_log;
 	struct {
 		bool enabled;
 		struct str path; /* "stdout", "stderr" or a file */
-		bool health;	 /* log /health too */
-		uint64_t ring;	 /* octets per worker, rounded up to a power of two */
+		bool health;     /* log /health too */
+		uint64_t ring;   /* octets per worker, rounded up to a power of two */
 	} access_log;
 	struct {
-		int64_t worker_slots, endpoints, services, metric_rows, connections /* per worker */, plans;
+		int64_t worker_slots, endpoints, services, metric_rows,
+		    connections /* per worker */, plans;
 		uint64_t map_size;
 		uint64_t descriptors; /* wanted RLIMIT_NOFILE; 0 = as it is */
 	} limits;
@@ -44,19 +45,19 @@ struct conf_settings {
 		uint64_t min_drain, deadline;
 	} shutdown;
 	struct {
-		uint64_t stuck_after;	 /* a child whose heartbeat is older is replaced */
+		uint64_t stuck_after; /* a child whose heartbeat is older is replaced */
 		uint64_t respawn_min, respawn_max; /* back-off between respawns of one kind */
-		uint64_t resolve_timeout; /* the loader's, for all names together */
+		uint64_t resolve_timeout;          /* the loader's, for all names together */
 	} supervision;
 	struct {
-		struct str socket; /* "" = <run_directory>/admin.sock */
-		struct conf_list roles; /* struct conf_role */
+		struct str socket;         /* "" = <run_directory>/admin.sock */
+		struct conf_list roles;    /* struct conf_role */
 		struct str metrics_listen; /* "127.0.0.1:9145", "" = off */
 	} admin;
 	struct {
 		struct str request_id_header; /* X-Request-Id */
 		struct str generation_header; /* "" = off */
-		struct str server_name;	      /* pseudonym in Via and problem bodies */
+		struct str server_name;       /* pseudonym in Via and problem bodies */
 		bool reveal_version;
 	} http;
 };
