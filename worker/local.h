@@ -12,7 +12,7 @@
 bool health_answers(const struct req *r, const struct conf_listener *l);
 void health_reply(struct req *r);
 
-bool manage_answers(const struct req *r, const struct conf_listener *l);
+bool manage_answers(const struct req *r);
 /* True: it goes on to the admin process; false: r->reply is set. */
 bool manage_allows(struct req *r, const struct conf_listener *l);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * /api/gateway/ on listeners with management on: matched before the user's table, answered by the
- * admin process. The worker forwards the call as it came; who may do what is decided there. Until a
- * credential policy exists, only what the configuration opens goes through (F-SEC-03).
+ * /api/gateway/ belongs to the gateway on every listener, before the user's table (G-FR-006): where
+ * management is on, the admin process answers, elsewhere there is nothing. The worker forwards the
+ * call as it came; who may do what is decided there. Until a credential policy exists, only what
+ * the configuration opens goes through (F-SEC-03).
  */
 #include "shm/base/base.h"
 #include "worker/local.h"
@@ -10,11 +11,11 @@
 #define MANAGE_PREFIX STR("/api/gateway")
 
 bool
-manage_answers(const struct req *r, const struct conf_listener *l)
+manage_answers(const struct req *r)
 {
 	struct str path = r->in.path;
 
-	return l->management.enabled && str_starts(path, MANAGE_PREFIX) &&
+	return str_starts(path, MANAGE_PREFIX) &&
 	       (path.n == MANAGE_PREFIX.n || path.p[MANAGE_PREFIX.n] == '/');
 }
 
@@ -23,7 +24,7 @@ manage_is_open(const struct req *r, const struct conf_listener *l)
 {
 	struct str part = str_sub(r->in.path, MANAGE_PREFIX.n + 1, SIZE_MAX);
 
-	if (r->in.method != METHOD_GET && r->in.method != METHOD_HEAD)
+	if (!l->management.enabled || (r->in.method != METHOD_GET && r->in.method != METHOD_HEAD))
 		return false;
 	for (uint32_t i = 0; i < l->management.open.n; i++)
 		if (str_eq(part, l->management.open.v[i]))
@@ -36,6 +37,6 @@ manage_allows(struct req *r, const struct conf_listener *l)
 {
 	if (manage_is_open(r, l))
 		return true;
-	req_reply_reason(r, REASON_UNAUTHENTICATED);
+	req_reply_reason(r, l->management.enabled ? REASON_UNAUTHENTICATED : REASON_NO_ROUTE);
 	return false;
 }

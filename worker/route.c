@@ -199,7 +199,7 @@ step_route(struct req *r)
 		health_reply(r);
 		return step_to(r, STEP_REPLY);
 	}
-	if (manage_answers(r, l)) {
+	if (manage_answers(r)) {
 		if (!manage_allows(r, l))
 			return step_to(r, STEP_REPLY);
 		r->own_upstream = true;

@@ -102,7 +102,6 @@ attempt_pick(struct attempt *a, struct table *t)
 	const struct conf_service *s = a->conf.service;
 	const struct endpoint_ref *e;
 	struct epset *set;
-	uint32_t left;
 
 	BUG_ON(a->taken || a->c);
 	a->state = ATTEMPT_IDLE;
@@ -120,7 +119,7 @@ attempt_pick(struct attempt *a, struct table *t)
 	/* A row that was given to another endpoint since the set was read: leave it out and look
 	 * on. */
 	for (unsigned i = 0; i < PICK_TRIED; i++) {
-		e = pick_endpoint(a->up, set, (enum balancer)s->balancer, &a->tried, &left);
+		e = pick_endpoint(a->up, set, (enum balancer)s->balancer, &a->tried);
 		if (!e)
 			return 0;
 		tried_add(&a->tried, e->row);

@@ -58,7 +58,7 @@ pick_candidates(struct up *u, const struct epset *s, const struct tried *t)
 	pick_room(u, s->n);
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct endpoint_ref *e = &s->v[i];
-		uint32_t w = t && tried_has(t, e->row) ? 0 : pick_weight(u, e);
+		uint32_t w = tried_has(t, e->row) ? 0 : pick_weight(u, e);
 
 		if (w == 0)
 			continue;
@@ -69,15 +69,11 @@ pick_candidates(struct up *u, const struct epset *s, const struct tried *t)
 }
 
 const struct endpoint_ref *
-pick_endpoint(
-    struct up *u, struct epset *s, enum balancer b, const struct tried *t, uint32_t *left_r)
+pick_endpoint(struct up *u, struct epset *s, enum balancer b, const struct tried *t)
 {
 	struct pick p = {.arena = u->arena, .service_row = s->service_row};
 
 	p.n = pick_candidates(u, s, t);
-	*left_r = p.n;
-	if (p.n == 0 && t->n > 0)
-		p.n = pick_candidates(u, s, NULL);
 	if (p.n == 0)
 		return NULL;
 	p.v = u->cand;

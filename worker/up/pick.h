@@ -19,10 +19,9 @@ struct tried {
 void tried_add(struct tried *t, uint32_t row);
 bool tried_has(const struct tried *t, uint32_t row);
 
-/* Picks among the usable endpoints of s that were not tried; when all of those were tried, among
- * all usable ones. NULL: none is usable. `left` tells how many untried ones there were. Takes no
- * share. */
+/* Picks among the usable endpoints of s that were not tried. NULL: none is left; a failed one is
+ * not asked again at once. Takes no share. */
 const struct endpoint_ref *pick_endpoint(
-    struct up *u, struct epset *s, enum balancer b, const struct tried *t, uint32_t *left_r);
+    struct up *u, struct epset *s, enum balancer b, const struct tried *t);
 
 #endif
