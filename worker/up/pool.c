@@ -57,10 +57,11 @@ pool_free(struct pool **pp)
 	struct pool *p = *pp;
 	struct list *n;
 
-	*pp = NULL;
 	if (!p)
 		return;
+	/* Idle connections find the pool by this very pointer. */
 	pool_close_idle(p);
+	*pp = NULL;
 	while ((n = list_first(&p->free))) {
 		list_del(n);
 		free(container_of(n, struct upconn, node));
