@@ -191,17 +191,21 @@ apply_unlink(struct apply *a)
 	return 1;
 }
 
+/* relink false: it hangs where it hung; only what it names is looked at. */
 static int
-route_link(struct apply *a, const struct conf_object *o)
+route_link(struct apply *a, const struct conf_object *o, bool relink)
 {
 	const struct conf_route *r = object_body(o, &a->scratch);
+	uint32_t errors = a->report->errors;
 	const char *error;
 
 	if (r == NULL) {
 		apply_error(a, o, NULL, "its settings cannot be read");
 		return 1;
 	}
-	if (routing_link(a->routing, o->number, r, &error) == 1)
+	apply_refs_route(a, o, r);
+	if (!relink || a->report->errors > errors ||
+	    routing_link(a->routing, o->number, r, &error) == 1)
 		return 1;
 	if (!routing_damaged(a->routing)) {
 		apply_error(a, o, NULL, "%s", error);
@@ -226,7 +230,7 @@ link_all(struct apply *a)
 		struct ws_mark mark = ws_mark(&a->scratch);
 
 		apply_alive(a, i);
-		if (map_object_decode(key, value, &o) < 0 || route_link(a, &o) < 0)
+		if (map_object_decode(key, value, &o) < 0 || route_link(a, &o, true) < 0)
 			got = -1;
 		ws_reset(&a->scratch, mark);
 		if (got == 1)
@@ -249,9 +253,9 @@ apply_link(struct apply *a)
 		int ok;
 
 		apply_alive(a, i);
-		if (c->o.kind != CONF_ROUTE || c->op != CHANGE_PUT || !c->relink)
+		if (c->o.kind != CONF_ROUTE || c->op != CHANGE_PUT)
 			continue;
-		ok = route_link(a, &c->o);
+		ok = route_link(a, &c->o, c->relink);
 		ws_reset(&a->scratch, mark);
 		if (ok < 0)
 			return -1;

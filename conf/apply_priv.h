@@ -53,7 +53,10 @@ int apply_diff(struct apply *a) NODISCARD;
 int apply_unlink(struct apply *a) NODISCARD;
 int apply_objects(struct apply *a) NODISCARD;
 int apply_services(struct apply *a) NODISCARD;
-int apply_link(struct apply *a) NODISCARD;
 int apply_refs(struct apply *a) NODISCARD;
+int apply_link(struct apply *a) NODISCARD;
+
+/* Services and listeners that a route names are there. */
+void apply_refs_route(struct apply *a, const struct conf_object *o, const struct conf_route *r);
 
 #endif

@@ -15,21 +15,30 @@ exists(struct apply *a, enum conf_kind kind, struct str id)
 	return map_number(a->txn, &a->s->map, kind, id, &number) == 1;
 }
 
-static void
-check_route(struct apply *a, const struct conf_object *o)
+void
+apply_refs_route(struct apply *a, const struct conf_object *o, const struct conf_route *r)
 {
-	const struct conf_route *r = object_body(o, &a->scratch);
-
-	if (r == NULL) {
-		apply_error(a, o, NULL, "its settings cannot be read");
-		return;
-	}
 	if (r->service.n > 0 && !exists(a, CONF_SERVICE, r->service))
 		apply_error(a, o, "service", "\"%.*s\": no such service", STR_ARG(r->service));
 	for (uint32_t i = 0; i < r->listener.n; i++)
 		if (!exists(a, CONF_LISTENER, r->listener.v[i]))
 			apply_error(a, o, "listener", "\"%.*s\": no such listener",
 			    STR_ARG(r->listener.v[i]));
+}
+
+/* A route that is not in the change set. */
+static void
+check_other(struct apply *a, const struct conf_object *o)
+{
+	const struct conf_route *r;
+
+	if (bits_has(&a->touched[CONF_ROUTE], o->number))
+		return;
+	r = object_body(o, &a->scratch);
+	if (r == NULL)
+		apply_error(a, o, NULL, "its settings cannot be read");
+	else
+		apply_refs_route(a, o, r);
 }
 
 static void
@@ -54,6 +63,7 @@ check_listener(struct apply *a, const struct conf_object *o)
 	*to = (struct apply_listener){
 	    .number = o->number, .backlog = (uint32_t)l->backlog, .addr = l->address};
 	snprintf(to->id, sizeof(to->id), "%.*s", STR_ARG(o->id));
+	snprintf(to->place, sizeof(to->place), "%.*s:%u", STR_ARG(o->file), o->line);
 }
 
 /* Calls fn for every object of a kind, as the map will have it. */
@@ -64,8 +74,8 @@ each(struct apply *a, enum conf_kind kind, void (*fn)(struct apply *a, const str
 	struct conf_object o;
 	struct str key, value;
 	char from[8];
-	int got = db_cursor_at(a->txn, a->s->map.tab[MAP_OBJECT], image_key_object(from, kind, 0),
-	    &c, &key, &value);
+	int got = db_cursor_at(
+	    a->txn, a->s->map.tab[MAP_OBJECT], image_key_object(from, kind, 0), &c, &key, &value);
 
 	for (uint32_t i = 0; got == 1 && key.p[0] == (char)kind; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
@@ -102,15 +112,5 @@ apply_refs(struct apply *a)
 	a->n_listeners = 0;
 	if (each(a, CONF_LISTENER, check_listener) < 0)
 		return -1;
-	if (named_are_gone(a))
-		return each(a, CONF_ROUTE, check_route);
-	for (uint32_t i = 0; i < a->n; i++) {
-		struct ws_mark mark = ws_mark(&a->scratch);
-
-		apply_alive(a, i);
-		if (a->v[i].o.kind == CONF_ROUTE && a->v[i].op == CHANGE_PUT)
-			check_route(a, &a->v[i].o);
-		ws_reset(&a->scratch, mark);
-	}
-	return 1;
+	return named_are_gone(a) ? each(a, CONF_ROUTE, check_other) : 1;
 }

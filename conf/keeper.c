@@ -42,12 +42,19 @@ keeper_send(int fd, struct msg *m)
 }
 
 static void
+leave(struct keeper *k, int status)
+{
+	k->status = status;
+	loop_stop(k->loop);
+}
+
+static void
 send_master(struct keeper *k)
 {
 	if (keeper_send(k->h->chan, &k->out) == 1)
 		return;
 	log_error("keeper: the master does not listen; leaving");
-	loop_stop(k->loop);
+	leave(k, 1);
 }
 
 /* --- answers --------------------------------------------------------------------------------- */
@@ -156,7 +163,7 @@ finish(struct keeper *k)
 	if (ok < 0) {
 		/* The environment may be beyond use: a new process opens it anew. */
 		log_error("keeper: a commit failed; leaving, to start afresh");
-		loop_stop(k->loop);
+		leave(k, 1);
 	}
 }
 
@@ -266,7 +273,7 @@ on_master(struct watch *w, uint32_t events UNUSED)
 		}
 	if (got < 0) {
 		log_error("keeper: the channel to the master is closed or spoilt; leaving");
-		loop_stop(k->loop);
+		leave(k, 1);
 	}
 }
 
@@ -369,7 +376,7 @@ state_start(struct keeper *k)
 static void
 on_term(void *arg, int signo UNUSED)
 {
-	loop_stop(((struct keeper *)arg)->loop);
+	leave(arg, 0);
 }
 
 static int
@@ -414,5 +421,5 @@ keeper_main(const struct heritage *h)
 	if (!k->store.fresh)
 		ring_workers(k);
 	loop_run(k->loop);
-	return 0;
+	return k->status;
 }

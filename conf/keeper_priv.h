@@ -25,6 +25,7 @@ struct keeper {
 	bool prepared;		   /* this process has gone through a PREPARE */
 	struct watch chan, admin;
 	struct timer expiry;
+	int status;
 	struct msg in, out;
 };
 

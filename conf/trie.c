@@ -117,9 +117,11 @@ shard_damaged(struct trie *t, const char **error_r)
 	return -1;
 }
 
-/* From the cache or the map; a new, empty one where there is none. 1 or -1. */
+/* From the cache or the map; a new, empty one where there is none. 1 or -1. A parent that was not
+ * in the map has no children there either. */
 static int
-shard_get(struct trie *t, struct str key, struct tshard **s_r, const char **error_r)
+shard_get(struct trie *t, struct str key, const struct tshard *parent, struct tshard **s_r,
+    const char **error_r)
 {
 	struct hnode *n = htab_get(&t->shards, hash_keyed(key), shard_has_key, &key);
 	struct tnode *root = NULL;
@@ -132,7 +134,7 @@ shard_get(struct trie *t, struct str key, struct tshard **s_r, const char **erro
 		*s_r = container_of(n, struct tshard, node);
 		return 1;
 	}
-	got = db_get(t->txn, t->table, key, &value);
+	got = parent != NULL && !parent->stored ? 0 : db_get(t->txn, t->table, key, &value);
 	if (got < 0)
 		return shard_damaged(t, error_r);
 	if (got == 1) {
@@ -343,7 +345,7 @@ step(struct trie *t, struct tshard **s, struct tnode **n, const struct path_segm
 		*n = child_get(t, add ? *s : NULL, *n, seg);
 		return 1;
 	}
-	if (shard_get(t, key_below(*s, seg->text, seg->any, room), &next, error_r) < 0)
+	if (shard_get(t, key_below(*s, seg->text, seg->any, room), *s, &next, error_r) < 0)
 		return -1;
 	if (shard_is_empty(next)) {
 		*n = NULL;
@@ -363,7 +365,7 @@ host_root(struct trie *t, uint32_t host, struct tshard **s_r, const char **error
 {
 	char key[DB_KEY_MAX];
 
-	return shard_get(t, str_n(key, shard_key_root(key, host)), s_r, error_r);
+	return shard_get(t, str_n(key, shard_key_root(key, host)), NULL, s_r, error_r);
 }
 
 int
