@@ -196,9 +196,12 @@ default_list(
 		n++;
 	if (field_room(row, n, at, ws) < 0)
 		return fail(error_r, "too much memory needed");
-	for (rest = text; str_cut(&rest, ',', &piece);)
+	rest = text;
+	for (uint32_t i = 0; i < n; i++) {
+		(void)str_cut(&rest, ',', &piece);
 		if (field_parse_member(row, unquoted(piece), at, error_r) < 0)
 			return -1;
+	}
 	return 1;
 }
 

@@ -17,7 +17,7 @@ string_json(struct str s)
 	json_t *j = json_stringn(s.p != NULL ? s.p : "", s.n);
 	struct gbuf clean = {0};
 
-	if (j != NULL)
+	if (j != NULL || s.p == NULL)
 		return j;
 	for (size_t i = 0; i < s.n; i++)
 		gbuf_u8(&clean, (unsigned char)s.p[i] < 0x80 ? (uint8_t)s.p[i] : '?');
