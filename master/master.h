@@ -110,7 +110,9 @@ struct master {
 	uint64_t tick_ms;
 	uint64_t excused_ms; /* no heartbeat is blamed for a time before this */
 	uint64_t stuck_ms;   /* a stuck worker was killed last */
-	struct timer stop;   /* end of patience while draining or stopping */
+	struct timer stop;   /* next step of draining, end of patience while stopping */
+	uint64_t drained_ms; /* when a drain has to be over */
+	bool deaf;           /* draining: the listening sockets are closed */
 	struct timer boot;   /* end of patience with a start */
 	unsigned boot_deaths;
 	bool boot_served; /* the first configuration is in force */

@@ -12,6 +12,7 @@
 
 #define STOP_PATIENCE_MS 2000 /* after TERM, before KILL */
 #define DRAIN_MARGIN_MS  2000
+#define DEAF_MARGIN_MS   100  /* workers have taken what was queued by then */
 #define RETIRE_MIN_MS    1000 /* handshakes under way still end in the retiring slot's queue */
 
 static void
@@ -75,9 +76,24 @@ stop_drain(struct master *m)
 		else
 			child_want(c, false);
 	}
-	timer_set(
-	    loop_timers(m->loop), &m->stop, clock_ms() + s->shutdown.deadline + DRAIN_MARGIN_MS);
+	m->drained_ms = clock_ms() + s->shutdown.deadline + DRAIN_MARGIN_MS;
+	timer_set(loop_timers(m->loop), &m->stop,
+	    clock_ms() + MIN(s->shutdown.min_drain, s->shutdown.deadline) + DEAF_MARGIN_MS);
 	stop_progress(m);
+}
+
+/* The workers have closed theirs; while ours are open, clients would be queued for nobody. */
+static void
+stop_listening(struct master *m)
+{
+	const struct listen_want none = {0};
+	const char *error;
+
+	m->deaf = true;
+	if (listens_prepare(m->listens, &none, 0, m->bound_slots, &error) == 1)
+		listens_commit(m->listens);
+	listens_withdraw(m->listens);
+	timer_set(loop_timers(m->loop), &m->stop, m->drained_ms);
 }
 
 static bool
@@ -158,6 +174,10 @@ stop_late(struct timer *t)
 {
 	struct master *m = container_of(t, struct master, stop);
 
+	if (m->phase == PHASE_DRAINING && !m->deaf) {
+		stop_listening(m);
+		return;
+	}
 	if (m->phase == PHASE_DRAINING) {
 		log_warn("the drain's deadline is over: cutting off what is left");
 		stop_now(m);
