@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The version-neutral head of a request or response: what policies see, what codecs read and write. All slices live in the request's
- * workspace. Field order and spelling are kept; removing marks, adding appends.
+ * The version-neutral head of a request or response: what policies see, what codecs read and write.
+ * All slices live in the request's workspace. Field order and spelling are kept; removing marks,
+ * adding appends.
  */
 #ifndef GW_HEAD_H
 #define GW_HEAD_H
@@ -18,9 +19,9 @@ enum hdr_id {
 #undef HDR
 	HDR_ID_COUNT
 };
-enum hdr_id hdr_lookup(struct str name);     /* case folded; HDR_OTHER when not known */
+enum hdr_id hdr_lookup(struct str name); /* case folded; HDR_OTHER when not known */
 unsigned hdr_flags(enum hdr_id id);
-struct str hdr_name(enum hdr_id id);	     /* lower case */
+struct str hdr_name(enum hdr_id id); /* lower case */
 /* The same with `_` and `-` as one letter: what an upstream may take for that field. */
 enum hdr_id hdr_lookup_alike(struct str name);
 bool hdr_alike(struct str a, struct str b);
@@ -41,26 +42,27 @@ enum body_kind {
 struct head {
 	struct ws *ws;
 	bool request;
-	uint8_t minor;	/* HTTP/1.minor of who sent it; 2 for HTTP/2 */
+	uint8_t minor; /* HTTP/1.minor of who sent it; 2 for HTTP/2 */
 	/* request */
 	enum http_method method;
 	struct str method_text;
-	struct str target;    /* as received */
-	struct str scheme, authority; /* authority: Host or absolute-form, lower-cased host, port kept; "" for none */
-	struct str host;      /* authority without port and brackets kept for IPv6 */
-	struct str path;      /* normalised (url.h), begins with "/"; "*" for OPTIONS * */
-	struct str query;     /* raw, without "?" */
+	struct str target;            /* as received */
+	struct str scheme, authority; /* authority: Host or absolute-form, lower-cased host, port
+					 kept; "" for none */
+	struct str host;              /* authority without port and brackets kept for IPv6 */
+	struct str path;              /* normalised (url.h), begins with "/"; "*" for OPTIONS * */
+	struct str query;             /* raw, without "?" */
 	bool has_query;
 	bool expect_continue;
 	/* response */
 	uint16_t status;
 	struct str reason;
 	/* both */
-	bool keepalive;	      /* the sender keeps the connection open after this message */
+	bool keepalive; /* the sender keeps the connection open after this message */
 	enum body_kind body;
-	uint64_t length;      /* BODY_LENGTH; also metadata of HEAD and 304 responses */
+	uint64_t length; /* BODY_LENGTH; also metadata of HEAD and 304 responses */
 	bool has_length;
-	struct str upgrade;   /* wanted protocol when Connection: upgrade, else "" */
+	struct str upgrade; /* wanted protocol when Connection: upgrade, else "" */
 	struct hdr *h;
 	uint32_t n, cap;
 	struct hdr *first[HDR_ID_COUNT]; /* quick find; may point at a gone one: use head_get */
@@ -69,18 +71,20 @@ struct head {
 };
 
 void head_init(struct head *h, struct ws *ws, bool request);
-/* Appends. False over the workspace limit. name and value are borrowed (must live in ws or be static). */
+/* Appends. False over the workspace limit. name and value are borrowed (must live in ws or be
+ * static). */
 bool head_add(struct head *h, struct str name, struct str value);
 bool head_add_id(struct head *h, enum hdr_id id, struct str value);
-struct hdr *head_get(const struct head *h, enum hdr_id id);	 /* first that is not gone, or NULL */
+struct hdr *head_get(const struct head *h, enum hdr_id id); /* first that is not gone, or NULL */
 struct hdr *head_next(const struct head *h, const struct hdr *after); /* next of the same name */
-struct hdr *head_find(const struct head *h, struct str name);	 /* any name */
-struct str head_value(const struct head *h, enum hdr_id id);	 /* "" when absent */
-unsigned head_remove(struct head *h, struct str name);		 /* all of that name; `_` and `-` are the same letter; returns how many */
+struct hdr *head_find(const struct head *h, struct str name);         /* any name */
+struct str head_value(const struct head *h, enum hdr_id id);          /* "" when absent */
+/* All of that name, `_` and `-` being the same letter; returns how many. */
+unsigned head_remove(struct head *h, struct str name);
 unsigned head_remove_id(struct head *h, enum hdr_id id);
 bool head_set(struct head *h, struct str name, struct str value); /* remove all, add one */
-/* RFC 9110 7.6.1: marks hop-by-hop fields and those Connection names gone. Before anything is added. -1 when Connection names a field
- * it must not (HDR_FORBID_CONN). */
+/* RFC 9110 7.6.1: marks hop-by-hop fields and those Connection names gone. Before anything is
+ * added. -1 when Connection names a field it must not (HDR_FORBID_CONN). */
 int head_strip_hop(struct head *h) NODISCARD;
 
 #endif

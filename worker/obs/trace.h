@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The request's place in a trace (W3C Trace Context): what the client sent is passed on, or one is made.
+ * The request's place in a trace (W3C Trace Context): what the client sent is passed on, or one is
+ * made.
  */
 #ifndef GW_TRACE_H
 #define GW_TRACE_H
@@ -16,7 +17,8 @@ void trace_make(char out[55]);
 /* Sets r->traceparent and r->trace_id from the request's head, or anew. Both stay empty over the
  * workspace limit. */
 void trace_begin(struct req *r);
-/* Writes it into the head that goes to the upstream; tracestate stays with the traceparent it came with. */
+/* Writes it into the head that goes to the upstream; tracestate stays with the traceparent it came
+ * with. */
 void trace_forward(struct req *r);
 
 #endif
