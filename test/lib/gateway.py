@@ -47,7 +47,7 @@ DEFAULTS = {
     "listeners": 'listeners = ( { id = "main"; address = "127.0.0.1:@port@"; } );',
 }
 CRASH = re.compile(r"(?m)^.*(ERROR: (?:Address|Leak|Undefined|Thread)\w*Sanitizer|runtime error:|"
-                   r"LeakSanitizer|BUG [\w/.]+:\d+).*$")
+                   r"LeakSanitizer|BUG [\w/.]+:\d+|was killed by signal (?:4|6|7|8|11|31)\b).*$")
 
 
 class GatewayError(AssertionError):
