@@ -8,6 +8,7 @@
 #include <stdarg.h>
 
 #include "conf/node.h"
+#include "shm/base/num.h"
 
 #define MESSAGE_MAX 1024
 
@@ -62,10 +63,9 @@ check_push_id(struct conf_check *c, struct str id)
 size_t
 check_push_index(struct conf_check *c, uint32_t index)
 {
-	char word[16];
-	int n = snprintf(word, sizeof(word), "%u", index);
+	char word[32];
 
-	return check_push_id(c, str_n(word, (size_t)n));
+	return check_push_id(c, str_n(word, num_u64_text(index, word)));
 }
 
 void

@@ -272,7 +272,8 @@ static const struct field rows[] = {
 	.min = 0,
 	.max = SLOT_MAX,
 	.unit = "processes",
-	.help = "Worker processes. 0: one for each CPU the gateway may use."},
+	.help = "Worker processes. 0: one for each CPU the gateway may use, up to "
+		"limits.worker_slots."},
     {.name = "run_directory",
 	.type = F_STRING,
 	.offset = AT(run_directory),
