@@ -234,8 +234,7 @@ change_apply_settings(struct master *m)
 	const struct conf_settings *s = m->now.s;
 	unsigned workers = MIN((unsigned)s->workers, m->slots);
 
-	each_child(c, m)
-	{
+	each_child (c, m) {
 		c->backoff.min_ms = s->supervision.respawn_min;
 		c->backoff.max_ms = s->supervision.respawn_max;
 	}
@@ -334,8 +333,7 @@ change_level(struct master *m, enum log_level level)
 	log_set_level(level);
 	if (m->procs)
 		atomic_store_explicit(&m->procs->log_level, level, memory_order_relaxed);
-	each_child(c, m)
-	{
+	each_child (c, m) {
 		if (c->chan < 0)
 			continue;
 		child_begin(c, MSG_LEVEL, 0);

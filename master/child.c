@@ -233,14 +233,18 @@ children_reap(struct master *m)
 bool
 children_up(struct master *m)
 {
-	each_child(c, m) if (c->wanted && c->state != CHILD_UP) return false;
+	each_child (c, m)
+		if (c->wanted && c->state != CHILD_UP)
+			return false;
 	return true;
 }
 
 bool
 children_left(struct master *m)
 {
-	each_child(c, m) if (c->pid != 0) return true;
+	each_child (c, m)
+		if (c->pid != 0)
+			return true;
 	return false;
 }
 

@@ -283,6 +283,13 @@ listens_abort(struct listens *l)
 	listens_withdraw(l);
 }
 
+void
+listens_end(struct listens *l)
+{
+	l->committed.n = 0;
+	listens_abort(l);
+}
+
 int
 listens_grow(struct listens *l, unsigned slots, const char **error_r)
 {

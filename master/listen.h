@@ -31,6 +31,7 @@ void listens_fresh(struct listens *l, unsigned slot, listens_f *fn, void *arg);
 void listens_commit(struct listens *l); /* nothing, where nothing was prepared */
 void listens_abort(struct listens *l);
 void listens_withdraw(struct listens *l);
+void listens_end(struct listens *l); /* closes all: nobody is let in any more */
 
 /* More slots: sockets for them in every group. -1 with *error_r; what was there goes on. */
 int listens_grow(struct listens *l, unsigned slots, const char **error_r) NODISCARD;

@@ -23,9 +23,9 @@
 static const char *
 conf_path(const char *given)
 {
-	char full[PATH_MAX];
+	static char full[PATH_MAX];
 
-	return realpath(given, full) ? xstrdup(full) : given;
+	return realpath(given, full) ? full : given;
 }
 
 static int

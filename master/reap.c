@@ -18,7 +18,9 @@
 static struct child *
 child_by_pid(struct master *m, pid_t pid)
 {
-	each_child(c, m) if (c->pid == pid) return c;
+	each_child (c, m)
+		if (c->pid == pid)
+			return c;
 	return NULL;
 }
 

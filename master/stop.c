@@ -12,8 +12,8 @@
 
 #define STOP_PATIENCE_MS 2000 /* after TERM, before KILL */
 #define DRAIN_MARGIN_MS  2000
-#define DEAF_MARGIN_MS   100  /* workers have taken what was queued by then */
-#define RETIRE_MIN_MS    1000 /* handshakes under way still end in the retiring slot's queue */
+#define DEAF_MARGIN_MS   100 /* workers have taken what was queued by then */
+#define RETIRE_MIN_MS    250 /* handshakes under way still end in the retiring slot's queue */
 
 static void
 drain_tell(struct child *c, uint64_t min_ms, uint64_t deadline_ms)
@@ -86,20 +86,17 @@ stop_drain(struct master *m)
 static void
 stop_listening(struct master *m)
 {
-	const struct listen_want none = {0};
-	const char *error;
-
 	m->deaf = true;
-	if (listens_prepare(m->listens, &none, 0, m->bound_slots, &error) == 1)
-		listens_commit(m->listens);
-	listens_withdraw(m->listens);
+	listens_end(m->listens);
 	timer_set(loop_timers(m->loop), &m->stop, m->drained_ms);
 }
 
 static bool
 others_left(struct master *m)
 {
-	each_child(c, m) if (c->pid != 0 && c->kind->id != PROC_LOGGER) return true;
+	each_child (c, m)
+		if (c->pid != 0 && c->kind->id != PROC_LOGGER)
+			return true;
 	return false;
 }
 
@@ -108,8 +105,7 @@ stop_signal(struct master *m, int signo)
 {
 	bool logger_too = !others_left(m);
 
-	each_child(c, m)
-	{
+	each_child (c, m) {
 		if (c->pid == 0 || (c->kind->id == PROC_LOGGER && !logger_too))
 			continue;
 		(void)kill(c->pid, signo);
@@ -130,8 +126,7 @@ stop_now(struct master *m)
 	log_info("stopping");
 	reload_cancel(m->reload);
 	timer_stop(&m->boot);
-	each_child(c, m)
-	{
+	each_child (c, m) {
 		c->wanted = false;
 		timer_stop(&c->timer);
 	}

@@ -16,7 +16,7 @@
 
 /* The first lines of a report, one log line each. */
 static void
-report_log(enum log_level level, struct str report)
+report_log(const struct master *m, enum log_level level, struct str report)
 {
 	struct str line;
 	unsigned n = 0;
@@ -28,7 +28,8 @@ report_log(enum log_level level, struct str report)
 			log_line(level, "... and more: gateway -t shows all of it");
 			return;
 		}
-		log_line(level, "configuration: %.*s", (int)MIN(line.n, (size_t)1000), line.p);
+		log_line(level, "%s: %.*s", m->boot_served ? "reload" : "start",
+		    (int)MIN(line.n, (size_t)1000), line.p);
 	}
 }
 
@@ -82,7 +83,7 @@ verdict_good(struct master *m, const struct reload_outcome *o)
 		gbuf_printf(&report,
 		    "warning: changed, but taking effect only at the next start: %.*s\n",
 		    STR_ARG(restart));
-	report_log(LOG_WARN_L, str_n(report.p, report.n));
+	report_log(m, LOG_WARN_L, str_n(report.p, report.n));
 	log_info("configuration: generation %llu, %u objects changed, %u listeners",
 	    (unsigned long long)o->generation, o->changed, listens_count(m->listens));
 	if (m->boot_served)
@@ -112,7 +113,7 @@ verdict_bad(struct master *m, const struct reload_outcome *o)
 {
 	/* A failed start says it on stderr itself. */
 	if (m->boot_served || m->log_is_file)
-		report_log(LOG_ERROR_L, o->report);
+		report_log(m, LOG_ERROR_L, o->report);
 	if (m->boot_served)
 		log_error("reload failed: %s",
 		    o->in_doubt ? "whether it was committed is not known; reload again"

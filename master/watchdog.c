@@ -92,9 +92,11 @@ tick(struct timer *t)
 		own_row(m);
 		children_reap(m);
 	}
-	each_child(c, m) if (m->now.s && m->phase != PHASE_STOPPING &&
-			     (c->state == CHILD_UP || c->state == CHILD_STARTING ||
-				 c->state == CHILD_DRAINING)) look_at(c);
+	each_child (c, m)
+		if (m->now.s && m->phase != PHASE_STOPPING &&
+		    (c->state == CHILD_UP || c->state == CHILD_STARTING ||
+			c->state == CHILD_DRAINING))
+			look_at(c);
 	m->tick_ms = clock_ms();
 	timer_set(loop_timers(m->loop), t, clock_ms() + TICK_MS);
 }
