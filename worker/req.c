@@ -133,7 +133,8 @@ req_wait_ms(struct req *r, uint64_t ms)
 {
 	BUG_ON(r->waiting != WAIT_NOTHING);
 	r->waiting = WAIT_TIMER;
-	timer_set(r->worker->timers, &r->timer, clock_ms() + ms);
+	/* The clock is cut to whole milliseconds: one more, so that it is never less. */
+	timer_set(r->worker->timers, &r->timer, clock_ms() + ms + 1);
 }
 
 void *
