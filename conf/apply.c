@@ -15,7 +15,8 @@
 
 #define ALIVE_EVERY 1024
 
-/* --- words ------------------------------------------------------------------------------------------ */
+/* --- words
+ * ------------------------------------------------------------------------------------------ */
 
 void
 apply_error(struct apply *a, const struct conf_object *o, const char *setting, const char *fmt, ...)
@@ -62,7 +63,8 @@ apply_alive(struct apply *a, uint32_t i)
 		a->s->alive(a->s->arg);
 }
 
-/* --- one attempt --------------------------------------------------------------------------------------- */
+/* --- one attempt
+ * --------------------------------------------------------------------------------------- */
 
 static int
 begin(struct apply *a)
@@ -154,7 +156,8 @@ attempts(struct apply *a)
 	return attempt(a);
 }
 
-/* --- the life of a change -------------------------------------------------------------------------------- */
+/* --- the life of a change
+ * -------------------------------------------------------------------------------- */
 
 static void
 apply_free(struct apply **ap)
@@ -212,8 +215,8 @@ apply_listeners(const struct apply *a, unsigned *n_r)
 	return a->listeners;
 }
 
-/* After the commit: the word every process looks at, then what no new set names any more. Workers of
- * the generation before may still pick such a row; of the new one they cannot. */
+/* After the commit: the word every process looks at, then what no new set names any more. Workers
+ * of the generation before may still pick such a row; of the new one they cannot. */
 static void
 publish(struct apply *a)
 {

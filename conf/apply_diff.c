@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a change set really changes: objects whose digest the map has already are passed over, and of
- * a whole set, objects of its source that are not in it are deletions. New objects get their numbers
- * (and names) here.
+ * What a change set really changes: objects whose digest the map has already are passed over, and
+ * of a whole set, objects of its source that are not in it are deletions. New objects get their
+ * numbers (and names) here.
  */
 #include "conf/apply_priv.h"
 

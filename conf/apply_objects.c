@@ -7,7 +7,8 @@
 #include "conf/endpoint_set.h"
 #include "conf/service.h"
 
-/* --- objects -------------------------------------------------------------------------------------- */
+/* --- objects
+ * -------------------------------------------------------------------------------------- */
 
 static int
 object_put(struct apply *a, struct change *c)
@@ -41,8 +42,7 @@ object_delete(struct apply *a, const struct change *c)
 	const struct map *m = &a->s->map;
 	char key[8], name[80];
 
-	if (db_del(a->txn, m->tab[MAP_OBJECT],
-		image_key_object(key, c->o.kind, c->o.number)) < 0 ||
+	if (db_del(a->txn, m->tab[MAP_OBJECT], image_key_object(key, c->o.kind, c->o.number)) < 0 ||
 	    db_del(a->txn, m->tab[MAP_NAME], image_key_name(name, c->o.kind, c->o.id)) < 0) {
 		apply_fatal(a, "an object cannot be deleted");
 		return -1;
@@ -65,7 +65,8 @@ apply_objects(struct apply *a)
 	return 1;
 }
 
-/* --- services --------------------------------------------------------------------------------------- */
+/* --- services
+ * --------------------------------------------------------------------------------------- */
 
 /* The set as it was, copied out of the map. 1 or 0. */
 static int
@@ -138,7 +139,8 @@ apply_services(struct apply *a)
 	return 1;
 }
 
-/* --- routes ------------------------------------------------------------------------------------------- */
+/* --- routes
+ * ------------------------------------------------------------------------------------------- */
 
 static const struct conf_route *
 route_body(struct apply *a, const struct conf_object *o, struct str body)

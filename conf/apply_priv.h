@@ -13,10 +13,11 @@
 
 struct change {
 	enum change_op op;
-	bool fresh;	      /* the object is new */
-	bool relink;	      /* route: the tables name it otherwise than before */
-	struct conf_object o; /* put: borrowed from the change set; delete: as it was, without body */
-	struct str old_body;  /* of a route that was there; in ws */
+	bool fresh;  /* the object is new */
+	bool relink; /* route: the tables name it otherwise than before */
+	struct conf_object
+	    o; /* put: borrowed from the change set; delete: as it was, without body */
+	struct str old_body; /* of a route that was there; in ws */
 };
 
 struct apply {
@@ -27,7 +28,7 @@ struct apply {
 	struct map_meta meta; /* as it will be */
 	struct rows *rows;
 	struct routing *routing;
-	struct ws ws;	   /* until the end */
+	struct ws ws;      /* until the end */
 	struct ws scratch; /* one object at a time */
 	struct gbuf out;
 	struct change *v;

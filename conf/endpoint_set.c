@@ -7,10 +7,10 @@
 
 #include "shm/base/bug.h"
 
-#define SET_HEAD  36 /* image head, digest, rows, count */
-#define ENTRY	  48
+#define SET_HEAD   36 /* image head, digest, rows, count */
+#define ENTRY      48
 #define ENTRY_TEXT 32
-#define TEXTS	  4
+#define TEXTS      4
 
 enum { FAMILY_NONE = 0, FAMILY_UNIX = 1, FAMILY_V4 = 4, FAMILY_V6 = 6 };
 
@@ -80,8 +80,8 @@ move_texts(struct endpoint_bytes *b)
 }
 
 int
-endpoint_bytes_end(struct endpoint_bytes *b, uint32_t service_row, uint32_t service_incarnation,
-    struct gbuf *out)
+endpoint_bytes_end(
+    struct endpoint_bytes *b, uint32_t service_row, uint32_t service_incarnation, struct gbuf *out)
 {
 	int ok = SET_HEAD + b->entries.n + b->text.n <= IMAGE_MAX ? 1 : -1;
 	struct gbuf body = {0};

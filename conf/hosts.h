@@ -18,7 +18,8 @@ void hosts_free(struct hosts **h);
 
 /* One more, one less route for a pattern (lower case; empty = any). 1 or -1 with *error_r. */
 int hosts_ref(struct hosts *h, struct str pattern, uint32_t *id_r, const char **error_r) NODISCARD;
-int hosts_unref(struct hosts *h, struct str pattern, uint32_t *id_r, const char **error_r) NODISCARD;
+int hosts_unref(
+    struct hosts *h, struct str pattern, uint32_t *id_r, const char **error_r) NODISCARD;
 int hosts_flush(struct hosts *h, const char **error_r) NODISCARD;
 
 /* A record of the host table: 1 or -1. */

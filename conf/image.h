@@ -21,15 +21,15 @@
  * parameter or a lone star) is the one octet 0x01, which no path holds. Host id 0 is any host.
  *
  * A shard holds a whole subtree while that fits a leaf page of LMDB (about 2 KB). One that grew
- * past it hands every child of its root to a shard of its own, found by its key and by nothing else:
- * the B-tree is the index of children, so a node with 100,000 of them costs one small value per
- * change. Such a shard counts its outer children and has none inside.
+ * past it hands every child of its root to a shard of its own, found by its key and by nothing
+ *else: the B-tree is the index of children, so a node with 100,000 of them costs one small value
+ *per change. Such a shard counts its outer children and has none inside.
  *
  *	shard	u32 outer children (top bit: one of them takes anything), then at 12 the root node
  *	node	u16 children, u16 any, u16 list[3], children x {u16 text, u16 text length, u16 node}
  *		any: the node for a segment that takes anything; list: candidates by enum path_sort;
- *		0 = none. Children stand in byte order of their text. A child's offset is greater than
- *		its parent's, so that no walk goes round in circles, whatever the bytes are.
+ *		0 = none. Children stand in byte order of their text. A child's offset is greater
+ *than its parent's, so that no walk goes round in circles, whatever the bytes are.
  *	list	u16 n, then n candidates in the order in which they are tried
  *	candidate u32 route, u32 methods, i32 priority, u16 conditions, u8 flags, u8 parameters,
  *		[u64 listeners,] parameters x {u8 length, name}, [u8 length, extension methods]
@@ -43,7 +43,7 @@
 #include "shm/base/buf.h"
 #include "shm/base/str.h"
 
-#define IMAGE_AIM  2048	 /* octets of a leaf's key and value together; past it a shard is cut */
+#define IMAGE_AIM  2048  /* octets of a leaf's key and value together; past it a shard is cut */
 #define IMAGE_MAX  16384 /* never more: large values stall a fragmented map */
 #define IMAGE_HEAD 8
 

@@ -17,12 +17,12 @@ struct keeper {
 	struct loop *loop;
 	struct beat *beat;
 	struct store store;
-	struct state *state;	   /* NULL: verdicts do not outlive the instance */
+	struct state *state; /* NULL: verdicts do not outlive the instance */
 	struct verdicts *verdicts;
-	struct table *table;	   /* committed generations, for verdicts */
-	struct apply *pending;	   /* compiled, waiting for COMMIT or ABORT */
-	uint32_t txn;		   /* its id */
-	bool prepared;		   /* this process has gone through a PREPARE */
+	struct table *table;   /* committed generations, for verdicts */
+	struct apply *pending; /* compiled, waiting for COMMIT or ABORT */
+	uint32_t txn;          /* its id */
+	bool prepared;         /* this process has gone through a PREPARE */
 	struct watch chan, admin;
 	struct timer expiry;
 	int status;

@@ -19,7 +19,8 @@ static const char *const table_names[MAP_TABLE_COUNT] = {
 int
 map_dir(const char *run_dir, uint64_t epoch, char *out, size_t cap)
 {
-	int n = snprintf(out, cap, "%s/map-%d-%llu", run_dir, MAP_FORMAT, (unsigned long long)epoch);
+	int n =
+	    snprintf(out, cap, "%s/map-%d-%llu", run_dir, MAP_FORMAT, (unsigned long long)epoch);
 
 	return n > 0 && (size_t)n < cap ? 1 : -1;
 }
@@ -105,8 +106,8 @@ map_meta_get(struct db_txn *t, const struct map *m, struct map_meta *meta_r)
 }
 
 int
-map_meta_put(struct db_txn *t, const struct map *m, const struct map_meta *meta,
-    const char **error_r)
+map_meta_put(
+    struct db_txn *t, const struct map *m, const struct map_meta *meta, const char **error_r)
 {
 	struct gbuf out = {0};
 	size_t at = image_begin(&out, 'M');
@@ -153,8 +154,8 @@ map_object(struct db_txn *t, const struct map *m, enum conf_kind kind, uint32_t 
 }
 
 int
-map_number(struct db_txn *t, const struct map *m, enum conf_kind kind, struct str id,
-    uint32_t *number_r)
+map_number(
+    struct db_txn *t, const struct map *m, enum conf_kind kind, struct str id, uint32_t *number_r)
 {
 	struct str value, body;
 	struct rbuf r;

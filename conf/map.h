@@ -19,8 +19,9 @@ struct map_meta {
 	uint64_t layout;     /* of this program's field tables; another one is not ours to read */
 	uint64_t generation; /* of the last committed change set */
 	uint64_t epoch;
-	uint64_t started_us; /* wall time of the instance it was made for: how a keeper knows its own */
-	uint64_t wild;	     /* bit n: there is a wildcard host whose rest has n labels */
+	uint64_t
+	    started_us; /* wall time of the instance it was made for: how a keeper knows its own */
+	uint64_t wild;  /* bit n: there is a wildcard host whose rest has n labels */
 	uint32_t next_host;
 	uint64_t count[CONF_KIND_COUNT];
 };
@@ -29,8 +30,8 @@ struct map_meta {
 int map_dir(const char *run_dir, uint64_t epoch, char *out, size_t cap) NODISCARD;
 uint64_t map_layout(void);
 
-int map_open(const char *dir, const struct db_options *o, struct map *m_r,
-    const char **error_r) NODISCARD;
+int map_open(
+    const char *dir, const struct db_options *o, struct map *m_r, const char **error_r) NODISCARD;
 void map_close(struct map *m);
 
 /* 1, 0 when there is none yet, -1 when it is malformed or of another layout. */

@@ -44,7 +44,8 @@ struct matcher {
 	unsigned n_path;
 };
 
-/* --- compiling ------------------------------------------------------------------------------------ */
+/* --- compiling
+ * ------------------------------------------------------------------------------------ */
 
 static void
 regex_drop(void *arg)
@@ -68,9 +69,10 @@ static const char *
 why_of(const struct condition *k, struct ws *ws)
 {
 	bool bare = k->c->match == COND_PRESENT || k->c->match == COND_ABSENT;
-	struct str s = ws_printf(ws, "%s %.*s %s%s%.*s%s", place_words[k->place],
-	    STR_ARG(k->c->name), match_words[k->c->match], bare ? "" : " \"",
-	    bare ? 0 : (int)k->c->value.n, k->c->value.n > 0 ? k->c->value.p : "", bare ? "" : "\"");
+	struct str s =
+	    ws_printf(ws, "%s %.*s %s%s%.*s%s", place_words[k->place], STR_ARG(k->c->name),
+		match_words[k->c->match], bare ? "" : " \"", bare ? 0 : (int)k->c->value.n,
+		k->c->value.n > 0 ? k->c->value.p : "", bare ? "" : "\"");
 
 	return s.p;
 }
@@ -159,7 +161,8 @@ matcher_new(const struct conf_route *r, struct ws *ws, const char **error_r)
 	return m;
 }
 
-/* --- asking ----------------------------------------------------------------------------------------- */
+/* --- asking
+ * ----------------------------------------------------------------------------------------- */
 
 static int
 value_holds(const struct condition *k, struct str value)
@@ -211,8 +214,8 @@ condition_holds(const struct condition *k, const struct match_view *v)
 
 	if (k->place == PLACE_HEADER)
 		return header_holds(k, v);
-	got = k->place == PLACE_QUERY ? query_get(v->query, k->c->name, &value) :
-					cookie_find(v, k->c->name, &value);
+	got = k->place == PLACE_QUERY ? query_get(v->query, k->c->name, &value)
+				      : cookie_find(v, k->c->name, &value);
 	if (got == 0)
 		return k->c->match == COND_ABSENT;
 	return value_holds(k, value);
@@ -228,8 +231,7 @@ listener_holds(const struct conf_route *r, struct str id)
 }
 
 static int
-path_holds(const struct matcher *m, struct str path, struct match_param *params,
-    unsigned *n_params)
+path_holds(const struct matcher *m, struct str path, struct match_param *params, unsigned *n_params)
 {
 	struct str groups[REGEX_GROUPS];
 
@@ -275,11 +277,14 @@ matcher_accept(const struct matcher *m, const struct match_view *v, bool regex,
 	got = path_holds(m, v->path, params, n_params);
 	if (got == 1)
 		return 1;
-	return refused(why_r, got == 0 ? "no regular expression matches the path" :
-					 "a regular expression took too long on the path", got);
+	return refused(why_r,
+	    got == 0 ? "no regular expression matches the path"
+		     : "a regular expression took too long on the path",
+	    got);
 }
 
-/* --- parts of a request ----------------------------------------------------------------------------- */
+/* --- parts of a request
+ * ----------------------------------------------------------------------------- */
 
 int
 query_get(struct str query, struct str name, struct str *value_r)

@@ -23,13 +23,13 @@ struct number_list {
 	struct {
 		enum conf_kind kind;
 		uint32_t number;
-	} *v;
+	} * v;
 	size_t n, cap;
 };
 
 struct numbers {
 	struct bits used[CONF_KIND_COUNT];
-	uint32_t from[CONF_KIND_COUNT]; /* no free one below */
+	uint32_t from[CONF_KIND_COUNT];  /* no free one below */
 	struct number_list taken, freed; /* in the transaction under way */
 };
 

@@ -18,7 +18,7 @@ extern const char *const path_sort_names[PATH_SORTS];
 
 struct path_segment {
 	struct str text; /* borrowed from the pattern, or from `room` */
-	bool any;	 /* {name} or a lone star: takes every segment that is not empty */
+	bool any;        /* {name} or a lone star: takes every segment that is not empty */
 };
 
 struct path {
@@ -31,8 +31,8 @@ struct path {
 	char room[2 * PATH_OCTETS];
 };
 
-/* "/a/{id}", "/a/" and a star, "~^/a/[0-9]+": 1, or -1 with *error_r. A regex is filed under the longest
- * literal beginning that ends at a "/". Do not copy the struct: it points into itself. */
+/* "/a/{id}", "/a/" and a star, "~^/a/[0-9]+": 1, or -1 with *error_r. A regex is filed under the
+ * longest literal beginning that ends at a "/". Do not copy the struct: it points into itself. */
 int path_cut(struct str pattern, struct path *p_r, const char **error_r) NODISCARD;
 
 #endif

@@ -55,7 +55,8 @@ routing_free(struct routing **rp)
 	free(r);
 }
 
-/* --- what a route says of itself ---------------------------------------------------------------- */
+/* --- what a route says of itself ----------------------------------------------------------------
+ */
 
 static uint32_t
 methods_of(const struct conf_route *route, struct gbuf *others)
@@ -89,8 +90,8 @@ conditions_of(const struct conf_route *route)
 }
 
 static int
-refuse(struct routing *r, const char **error_r, const char *setting, struct str what,
-    const char *why)
+refuse(
+    struct routing *r, const char **error_r, const char *setting, struct str what, const char *why)
 {
 	snprintf(r->error, sizeof(r->error), "%s: \"%.*s\": %s", setting,
 	    (int)MIN(what.n, (size_t)420), what.p == NULL ? "" : what.p, why);
@@ -99,8 +100,8 @@ refuse(struct routing *r, const char **error_r, const char *setting, struct str 
 }
 
 static int
-listeners_of(struct routing *r, const struct conf_route *route, uint64_t *mask_r,
-    const char **error_r)
+listeners_of(
+    struct routing *r, const struct conf_route *route, uint64_t *mask_r, const char **error_r)
 {
 	uint64_t mask = 0;
 
@@ -108,8 +109,8 @@ listeners_of(struct routing *r, const struct conf_route *route, uint64_t *mask_r
 		uint32_t number;
 
 		if (map_number(r->txn, r->map, CONF_LISTENER, route->listener.v[i], &number) != 1)
-			return refuse(r, error_r, "listener", route->listener.v[i],
-			    "no such listener");
+			return refuse(
+			    r, error_r, "listener", route->listener.v[i], "no such listener");
 		mask |= UINT64_C(1) << (number & 63);
 	}
 	*mask_r = mask;
@@ -137,7 +138,8 @@ candidate_of(struct routing *r, uint32_t number, const struct conf_route *route,
 	return 1;
 }
 
-/* --- the product of hosts and paths ------------------------------------------------------------- */
+/* --- the product of hosts and paths -------------------------------------------------------------
+ */
 
 struct place {
 	struct routing *r;
@@ -177,8 +179,8 @@ place_host(struct place *p, const struct conf_route *route)
 {
 	struct routing *r = p->r;
 	const char *why;
-	int got = p->c == NULL ? hosts_unref(r->hosts, p->host, &p->host_id, &why) :
-				 hosts_ref(r->hosts, p->host, &p->host_id, &why);
+	int got = p->c == NULL ? hosts_unref(r->hosts, p->host, &p->host_id, &why)
+			       : hosts_ref(r->hosts, p->host, &p->host_id, &why);
 
 	if (got < 0) {
 		r->damaged = true;
@@ -205,8 +207,8 @@ place_all(struct place *p, const struct conf_route *route)
 }
 
 int
-routing_link(struct routing *r, uint32_t number, const struct conf_route *route,
-    const char **error_r)
+routing_link(
+    struct routing *r, uint32_t number, const struct conf_route *route, const char **error_r)
 {
 	struct gbuf others = {0};
 	struct candidate c;
@@ -220,8 +222,8 @@ routing_link(struct routing *r, uint32_t number, const struct conf_route *route,
 }
 
 int
-routing_unlink(struct routing *r, uint32_t number, const struct conf_route *route,
-    const char **error_r)
+routing_unlink(
+    struct routing *r, uint32_t number, const struct conf_route *route, const char **error_r)
 {
 	struct place p = {.r = r, .route = number, .error_r = error_r};
 

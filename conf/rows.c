@@ -212,7 +212,8 @@ rows_set(struct rows *r, struct str id, const struct conf_service *c,
 		retire_rest(&s);
 	if (endpoint_bytes_end(&bytes, row, incarnation, out) < 0 && ok == 1) {
 		snprintf(r->error, sizeof(r->error),
-		    "%u endpoints are too many for one service: their record would be over %d octets",
+		    "%u endpoints are too many for one service: their record would be over %d "
+		    "octets",
 		    s.n, IMAGE_MAX);
 		*error_r = r->error;
 		ok = -1;

@@ -13,8 +13,8 @@
 struct rows;
 
 /* A verdict that was delegated from outside and is kept by identity: puts it into a new row. */
-typedef void rows_verdict_f(void *arg, struct str service, struct str endpoint,
-    struct endpoint_row *row);
+typedef void rows_verdict_f(
+    void *arg, struct str service, struct str endpoint, struct endpoint_row *row);
 
 /* oldest: the oldest generation a worker still routes by. */
 struct rows *rows_new(struct arena *a, uint64_t oldest, rows_verdict_f *verdict, void *arg);

@@ -129,8 +129,8 @@ shard_any(const struct shard_node *n, uint32_t *at_r)
 }
 
 int
-shard_list(const struct shard *s, const struct shard_node *n, enum path_sort sort,
-    struct shard_list *l_r)
+shard_list(
+    const struct shard *s, const struct shard_node *n, enum path_sort sort, struct shard_list *l_r)
 {
 	uint32_t at = n->list[sort];
 

@@ -9,12 +9,12 @@
 #include "conf/image.h"
 #include "conf/path.h"
 
-#define SHARD_ANY    '\x01' /* in keys: a segment that takes anything */
-#define SHARD_ROOT   12	    /* offset of the root node */
-#define SHARD_NODE   10	    /* octets of a node without its children */
-#define SHARD_CHILD  6
+#define SHARD_ANY       '\x01' /* in keys: a segment that takes anything */
+#define SHARD_ROOT      12     /* offset of the root node */
+#define SHARD_NODE      10     /* octets of a node without its children */
+#define SHARD_CHILD     6
 #define SHARD_OUTER_ANY (1u << 31)
-#define SHARD_CAND   16	    /* octets of a candidate without its optional parts */
+#define SHARD_CAND      16 /* octets of a candidate without its optional parts */
 
 #define METHODS_ANY UINT32_MAX
 
@@ -34,8 +34,9 @@ struct shard_node {
 /* One route at one path. Slices are borrowed from the shard. */
 struct candidate {
 	uint32_t route;
-	uint32_t methods;   /* 1 << enum http_method; METHODS_ANY */
-	uint64_t listeners; /* bit (number & 63) of those it is limited to; 0 = none. Never too few */
+	uint32_t methods; /* 1 << enum http_method; METHODS_ANY */
+	uint64_t
+	    listeners; /* bit (number & 63) of those it is limited to; 0 = none. Never too few */
 	int32_t priority;
 	uint16_t conditions;
 	uint8_t n_params;
@@ -53,11 +54,11 @@ struct shard_list {
 int shard_open(struct str value, struct shard *s_r) NODISCARD;
 int shard_node(const struct shard *s, uint32_t at, struct shard_node *n_r) NODISCARD;
 /* The child for this text: its offset. */
-int shard_child(const struct shard *s, const struct shard_node *n, struct str text,
-    uint32_t *at_r) NODISCARD;
+int shard_child(
+    const struct shard *s, const struct shard_node *n, struct str text, uint32_t *at_r) NODISCARD;
 /* The i-th child. */
-int shard_child_at(const struct shard *s, const struct shard_node *n, unsigned i, struct str *text_r,
-    uint32_t *at_r) NODISCARD;
+int shard_child_at(const struct shard *s, const struct shard_node *n, unsigned i,
+    struct str *text_r, uint32_t *at_r) NODISCARD;
 /* The child for a segment that takes anything. */
 int shard_any(const struct shard_node *n, uint32_t *at_r) NODISCARD;
 int shard_list(const struct shard *s, const struct shard_node *n, enum path_sort sort,

@@ -42,7 +42,8 @@ path_of(const struct store *s, const char *name, char out[512], const char **err
 	return n > 0 && n < 512 ? 1 : fail(error_r, s->o.run_dir, "the path is too long");
 }
 
-/* --- what an earlier instance left --------------------------------------------------------------- */
+/* --- what an earlier instance left ---------------------------------------------------------------
+ */
 
 /* A directory of plain files. What cannot be removed is left: the new names are others. */
 static void
@@ -112,7 +113,8 @@ store_remove(const char *run_dir)
 	dir_remove(run_dir);
 }
 
-/* --- a fresh start ----------------------------------------------------------------------------------- */
+/* --- a fresh start
+ * ----------------------------------------------------------------------------------- */
 
 static int
 meta_create(struct store *s, const char **error_r)
@@ -182,7 +184,8 @@ store_create(struct store *s, const char **error_r)
 	return arena_new(s, error_r);
 }
 
-/* --- going on ------------------------------------------------------------------------------------------ */
+/* --- going on
+ * ------------------------------------------------------------------------------------------ */
 
 struct named {
 	struct bits endpoints, services;
@@ -210,7 +213,8 @@ rows_named(struct store *s, struct db_txn *t, struct named *named)
 	return got;
 }
 
-/* The predecessor may have died between taking rows and the commit, or between that and retiring. */
+/* The predecessor may have died between taking rows and the commit, or between that and retiring.
+ */
 static void
 rows_settle(struct store *s, const struct named *named)
 {

@@ -5,8 +5,8 @@
  *
  * A walk down a host's trie follows the path segment by segment, the literal child before the one
  * that takes anything, and so meets nodes of one depth in the order of precedence. Nodes with
- * something to offer are noted, deepest first; then their candidates are tried in turn. Where a walk
- * meets more nodes than it can note, it is repeated for one depth after the other.
+ * something to offer are noted, deepest first; then their candidates are tried in turn. Where a
+ * walk meets more nodes than it can note, it is repeated for one depth after the other.
  *
  * Who does not take the method is passed over at first. Only when nobody took the request is the
  * walk repeated to ask which of those stand otherwise: their methods make the 405.
@@ -15,9 +15,9 @@
 #include "conf/shard.h"
 #include "conf/table_priv.h"
 
-#define HITS	   32
+#define HITS       32
 #define WALK_NODES 65536 /* more in one walk is not a configuration any more, but damage */
-#define LEVELS	   128
+#define LEVELS     128
 
 enum walk_mode { WALK_PICK, WALK_ALLOW };
 
@@ -35,7 +35,7 @@ struct walk {
 	struct match_result *r;
 	struct str path;
 	enum walk_mode mode;
-	bool mismatch; /* somebody was passed over for the method */
+	bool mismatch;  /* somebody was passed over for the method */
 	bool one_depth; /* try nodes of `depth` at once, instead of noting all */
 	unsigned depth;
 	unsigned deepest;
@@ -47,7 +47,8 @@ struct walk {
 	struct hit hit[HITS];
 };
 
-/* --- trying the candidates of a node -------------------------------------------------------------- */
+/* --- trying the candidates of a node
+ * -------------------------------------------------------------- */
 
 static struct str
 segment_at(struct str path, size_t at)
@@ -124,8 +125,8 @@ candidate_try(struct walk *w, const struct hit *h, const struct candidate *c, en
 	return 1;
 }
 
-static void explain(struct walk *w, const struct hit *h, const struct candidate *c,
-    enum path_sort sort);
+static void explain(
+    struct walk *w, const struct hit *h, const struct candidate *c, enum path_sort sort);
 
 static int
 list_try(struct walk *w, const struct hit *h, enum path_sort sort)
@@ -160,7 +161,8 @@ hit_try(struct walk *w, const struct hit *h)
 	return got;
 }
 
-/* --- the walk --------------------------------------------------------------------------------------- */
+/* --- the walk
+ * --------------------------------------------------------------------------------------- */
 
 /* Kept deepest first; of equal depth in the order in which they were met. */
 static void
@@ -317,7 +319,8 @@ walk_host(struct walk *w, uint32_t host, enum walk_mode mode)
 	return got;
 }
 
-/* --- hosts ------------------------------------------------------------------------------------------ */
+/* --- hosts
+ * ------------------------------------------------------------------------------------------ */
 
 /* 1 taken; 0 with allow: this host has the path for other methods, and nobody else is asked. */
 static int
@@ -376,7 +379,8 @@ table_match(struct table *t, const struct match_query *q, struct match_result *r
 	return got;
 }
 
-/* --- for people --------------------------------------------------------------------------------------- */
+/* --- for people
+ * --------------------------------------------------------------------------------------- */
 
 static void
 explain(struct walk *w, const struct hit *h, const struct candidate *c, enum path_sort sort)
@@ -398,7 +402,9 @@ explain(struct walk *w, const struct hit *h, const struct candidate *c, enum pat
 		else
 			gbuf_u8(&out, '*');
 	}
-	gbuf_str(&out, sort == PATH_PREFIX ? STR("/*") : sort == PATH_REGEX ? STR("/ ~regex") : STR(""));
+	gbuf_str(&out, sort == PATH_PREFIX  ? STR("/*")
+		       : sort == PATH_REGEX ? STR("/ ~regex")
+					    : STR(""));
 	n = MIN(out.n, sizeof(w->t->pattern) - 1);
 	memcpy(w->t->pattern, out.p == NULL ? "" : out.p, n);
 	w->t->pattern[n] = '\0';

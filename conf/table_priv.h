@@ -8,8 +8,8 @@
 
 #include "conf/map.h"
 
-#define TABLE_LEVELS	  8   /* hosts that are remembered together: exact, wildcards, any */
-#define TABLE_HOSTS	  128 /* remembered host names; a power of two */
+#define TABLE_LEVELS      8   /* hosts that are remembered together: exact, wildcards, any */
+#define TABLE_HOSTS       128 /* remembered host names; a power of two */
 #define TABLE_HOST_OCTETS 80
 
 /* A host number to look for routes under. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See trie.h. Shards live in a hash table by key for the length of one transaction. One that outgrew
- * its page is cut at once, so that none in memory is large either; one that lost its last route is
- * deleted, and its parent counts one child less.
+ * See trie.h. Shards live in a hash table by key for the length of one transaction. One that
+ * outgrew its page is cut at once, so that none in memory is large either; one that lost its last
+ * route is deleted, and its parent counts one child less.
  */
 #include "conf/trie_priv.h"
 
@@ -333,7 +333,8 @@ too_large(struct trie *t, const struct tshard *s, const char **error_r)
 
 /* --- what the keeper does --------------------------------------------------------------------- */
 
-/* One segment further down, across shards. *n_r is NULL when there is nothing and nothing is made. */
+/* One segment further down, across shards. *n_r is NULL when there is nothing and nothing is made.
+ */
 static int
 step(struct trie *t, struct tshard **s, struct tnode **n, const struct path_segment *seg, bool add,
     const char **error_r)
@@ -405,8 +406,7 @@ node_unhook(struct tnode *parent, struct tnode *child)
 	if (!child_find(parent, child->text, &i) || parent->child[i] != child)
 		return;
 	parent->n--;
-	memmove(parent->child + i, parent->child + i + 1,
-	    (parent->n - i) * sizeof(*parent->child));
+	memmove(parent->child + i, parent->child + i + 1, (parent->n - i) * sizeof(*parent->child));
 }
 
 /* Takes away what became empty, from the end of the trail towards the root. */
@@ -433,8 +433,8 @@ prune(struct trail *trail, const struct path *p)
 }
 
 int
-trie_remove(struct trie *t, uint32_t host, const struct path *p, uint32_t route,
-    const char **error_r)
+trie_remove(
+    struct trie *t, uint32_t host, const struct path *p, uint32_t route, const char **error_r)
 {
 	struct trail trail[PATH_SEGMENTS + 1];
 	struct tshard *s;

@@ -118,8 +118,7 @@ void
 verdict_to_row(struct endpoint_row *row, const struct state_verdict *v)
 {
 	atomic_store_explicit(&row->weight, v->weight, memory_order_relaxed);
-	atomic_store_explicit(
-	    &row->verdict_until_us, v->expires_us, memory_order_relaxed);
+	atomic_store_explicit(&row->verdict_until_us, v->expires_us, memory_order_relaxed);
 	atomic_store_explicit(&row->verdict, (uint32_t)v->verdict, memory_order_release);
 	atomic_store_explicit(&row->last_change_us, v->set_us, memory_order_relaxed);
 }
@@ -147,8 +146,8 @@ keep(struct verdicts *v, struct str service, struct str endpoint, const struct s
 	int ok = 1;
 
 	if (v->state != NULL)
-		ok = gone ? state_verdict_del(v->state, service, endpoint, error_r) :
-			    state_verdict_put(v->state, service, endpoint, now, error_r);
+		ok = gone ? state_verdict_del(v->state, service, endpoint, error_r)
+			  : state_verdict_put(v->state, service, endpoint, now, error_r);
 	if (ok < 0)
 		return -1;
 	if (!gone)
@@ -181,8 +180,8 @@ verdicts_set(struct verdicts *v, struct str service, struct str endpoint, uint32
 }
 
 void
-verdicts_apply(const struct verdicts *v, struct str service, struct str endpoint,
-    struct endpoint_row *row)
+verdicts_apply(
+    const struct verdicts *v, struct str service, struct str endpoint, struct endpoint_row *row)
 {
 	const struct entry *e = entry_find(v, service, endpoint);
 
@@ -190,7 +189,8 @@ verdicts_apply(const struct verdicts *v, struct str service, struct str endpoint
 		verdict_to_row(row, &e->v);
 }
 
-/* --- expiry ------------------------------------------------------------------------------------------- */
+/* --- expiry
+ * ------------------------------------------------------------------------------------------- */
 
 struct expiry {
 	struct verdicts *v;

@@ -23,8 +23,8 @@ int verdicts_set(struct verdicts *v, struct str service, struct str endpoint, ui
     uint32_t value, uint64_t expires_ms, struct endpoint_row *row, const char **error_r) NODISCARD;
 
 /* A row was taken for this endpoint. */
-void verdicts_apply(const struct verdicts *v, struct str service, struct str endpoint,
-    struct endpoint_row *row);
+void verdicts_apply(
+    const struct verdicts *v, struct str service, struct str endpoint, struct endpoint_row *row);
 
 /* Forgets what has expired; calls fn for each, before. Returns the next expiry in wall
  * milliseconds, 0 = none. */

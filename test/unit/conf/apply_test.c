@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A change set against the map: what is kept, what is refused and with which words, and that nothing
- * remains of what was not committed. R-8.3: a bad reload changes nothing.
+ * A change set against the map: what is kept, what is refused and with which words, and that
+ * nothing remains of what was not committed. R-8.3: a bad reload changes nothing.
  */
 #include "test/unit/conf/kit.h"
 #include "test/unit/conf/objects.h"
@@ -196,7 +196,8 @@ the_same_again_changes_nothing(void **state)
 	assert_int_equal(table_generation(f->table), 1);
 }
 
-/* C-4: endpoints that stay keep row and incarnation over a reload, with all that is counted there. */
+/* C-4: endpoints that stay keep row and incarnation over a reload, with all that is counted there.
+ */
 static void
 endpoints_keep_their_rows(void **state)
 {
@@ -302,7 +303,8 @@ numbers_stay_and_are_used_again(void **state)
 	assert_string_equal(routed(f, "a.test", "/four"), "r4");
 }
 
-/* --- what is refused, and how -------------------------------------------------------------------- */
+/* --- what is refused, and how --------------------------------------------------------------------
+ */
 
 static void
 unknown_references_are_named(void **state)
@@ -312,8 +314,8 @@ unknown_references_are_named(void **state)
 	sets_begin(&f->sets, "file", true);
 	sets_route(&f->sets, "r1", "/a", "nobody", NULL, "nowhere");
 	assert_int_equal(apply(f, sets_end(&f->sets), true), -1);
-	assert_true(report_has(
-	    f, "gateway.conf:1: routes[r1].service: \"nobody\": no such service"));
+	assert_true(
+	    report_has(f, "gateway.conf:1: routes[r1].service: \"nobody\": no such service"));
 	assert_true(report_has(f, "routes[r1].listener: \"nowhere\": no such listener"));
 	assert_int_equal(table_generation(f->table), 0);
 	assert_int_equal(db_count(f->table->txn, f->store.map.tab[MAP_NAME]), 0);
@@ -380,8 +382,8 @@ too_large_is_said_with_the_limit(void **state)
 	/* an object */
 	sets_begin(&f->sets, "file", true);
 	for (int i = 0; i < 400; i++)
-		n += (size_t)snprintf(big + n, 20000 - n, "%s10.0.%d.%d:80", i > 0 ? " " : "",
-		    i / 250, i % 250);
+		n += (size_t)snprintf(
+		    big + n, 20000 - n, "%s10.0.%d.%d:80", i > 0 ? " " : "", i / 250, i % 250);
 	sets_service(&f->sets, "huge", big, 1);
 	free(big);
 	assert_int_equal(apply(f, sets_end(&f->sets), true), -1);
@@ -450,7 +452,8 @@ damaged_change_sets_are_refused(void **state)
 	assert_true(report_has(f, "not a sealed memory file"));
 }
 
-/* --- repair -------------------------------------------------------------------------------------------- */
+/* --- repair
+ * -------------------------------------------------------------------------------------------- */
 
 static void
 put_raw(struct fixture *f, enum map_table table, struct str key, struct str value)
@@ -459,8 +462,7 @@ put_raw(struct fixture *f, enum map_table table, struct str key, struct str valu
 	struct db_txn *t;
 
 	if (db_begin(f->store.map.db, &t, &error) < 0 ||
-	    db_put(t, f->store.map.tab[table], key, value, &error) < 0 ||
-	    db_commit(&t, &error) < 0)
+	    db_put(t, f->store.map.tab[table], key, value, &error) < 0 || db_commit(&t, &error) < 0)
 		fail_msg("%s", error);
 	table_reset(f->table);
 	assert_int_equal(table_renew(f->table), 1);
@@ -486,7 +488,8 @@ damaged_tables_are_built_anew(void **state)
 	assert_string_equal(routed(f, "a.test", "/three"), "r3");
 }
 
-/* --- a new keeper over an old store -------------------------------------------------------------------- */
+/* --- a new keeper over an old store
+ * -------------------------------------------------------------------- */
 
 static void
 reopen(struct fixture *f, uint64_t started_us)
@@ -546,7 +549,8 @@ another_instance_starts_afresh(void **state)
 	assert_int_equal(table_count(f->table, CONF_ROUTE), 0);
 }
 
-/* --- size ---------------------------------------------------------------------------------------------- */
+/* --- size
+ * ---------------------------------------------------------------------------------------------- */
 
 static void
 hundred_thousand_routes(void **state)
@@ -571,8 +575,7 @@ hundred_thousand_routes(void **state)
 		}
 		fd = sets_end(&f->sets);
 		t0 = clock_precise_ns();
-		assert_int_equal(
-		    apply(f, fd, true), ((const int[]){100001, 0, 1})[round]);
+		assert_int_equal(apply(f, fd, true), ((const int[]){100001, 0, 1})[round]);
 		t1 = clock_precise_ns();
 		print_message("100,000 routes, %s: %.0f ms\n",
 		    ((const char *[]){"first load", "nothing changed", "one changed"})[round],

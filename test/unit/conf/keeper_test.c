@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The keeper process as its master sees it: prepare, commit, abort; verdicts on endpoints; killed at
- * every step and replaced. C-1: any child may be killed at any time, nothing shared is corrupted.
+ * The keeper process as its master sees it: prepare, commit, abort; verdicts on endpoints; killed
+ * at every step and replaced. C-1: any child may be killed at any time, nothing shared is
+ * corrupted.
  */
 #include "test/unit/conf/objects.h"
 
@@ -158,7 +159,8 @@ teardown(void **state)
 	return 0;
 }
 
-/* --- what a master sends ---------------------------------------------------------------------------- */
+/* --- what a master sends
+ * ---------------------------------------------------------------------------- */
 
 static int
 config(struct fixture *f, unsigned version)
@@ -248,7 +250,8 @@ change_all(struct fixture *f, uint32_t id, int fd)
 	return applied(f, id);
 }
 
-/* --- what a worker sees ------------------------------------------------------------------------------ */
+/* --- what a worker sees
+ * ------------------------------------------------------------------------------ */
 
 struct seen {
 	uint64_t generation, epoch;
@@ -305,8 +308,8 @@ see_map(struct fixture *f, struct arena *a, struct seen *s)
 static struct seen
 look(struct fixture *f)
 {
-	struct seen *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct seen *shared =
+	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct seen s;
 	char path[200];
 	int status;
@@ -340,7 +343,8 @@ look(struct fixture *f)
 	return s;
 }
 
-/* --- tests ---------------------------------------------------------------------------------------------- */
+/* --- tests
+ * ---------------------------------------------------------------------------------------------- */
 
 static void
 a_change_is_prepared_committed_and_rung(void **state)
@@ -477,8 +481,7 @@ killed_at_any_step(void **state)
 		assert_int_equal(after.row, before.row);
 		assert_int_equal(after.incarnation, before.incarnation);
 		assert_int_equal(after.endpoints, 2);
-		assert_int_equal(
-		    after.version, steps[i].committed ? version : version - 1);
+		assert_int_equal(after.version, steps[i].committed ? version : version - 1);
 		/* A new process prepares even when nothing is left to do. */
 		assert_true(change_all(f, 3, config(f, version)).ok);
 		assert_int_equal(look(f).version, version);
@@ -602,8 +605,7 @@ verdicts_expire(void **state)
 	ready(f);
 	assert_true(change_all(f, 1, config(f, 1)).ok);
 	clock_tick();
-	assert_true(
-	    verdict(f, "one", "*", VERDICT_WEIGHT, 3, clock_wall_us() / 1000 + 100).ok);
+	assert_true(verdict(f, "one", "*", VERDICT_WEIGHT, 3, clock_wall_us() / 1000 + 100).ok);
 	assert_int_equal(look(f).weight, 3);
 	for (int i = 0; i < 200 && look(f).weight != WEIGHT_UNSET; i++)
 		usleep(20000);

@@ -97,8 +97,8 @@ kit_object(struct kit *k, enum conf_kind kind, uint32_t number, struct str id)
 
 	object_encode(&o, &out);
 	image_end(&out, at);
-	assert_int_equal(db_put(k->txn, k->map.tab[MAP_OBJECT],
-			     image_key_object(key, kind, number), str_n(out.p, out.n), &error),
+	assert_int_equal(db_put(k->txn, k->map.tab[MAP_OBJECT], image_key_object(key, kind, number),
+			     str_n(out.p, out.n), &error),
 	    1);
 	out.n = 0;
 	at = image_begin(&out, 'N');

@@ -87,7 +87,8 @@ headers(void **state UNUSED)
 	assert_int_equal(ask(&r, &a, false), 1);
 	c.value = STR("22");
 	assert_int_equal(ask(&r, &a, false), 0);
-	c = (struct conf_cond){.name = STR("x-version"), .match = COND_REGEX, .value = STR("^[12]$")};
+	c = (struct conf_cond){
+	    .name = STR("x-version"), .match = COND_REGEX, .value = STR("^[12]$")};
 	assert_int_equal(ask(&r, &a, false), 1);
 	assert_int_equal(ask(&r, &none, false), 0);
 	c.match = COND_PRESENT;

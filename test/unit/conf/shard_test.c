@@ -11,7 +11,8 @@
 #include "conf/trie.h"
 #include "conf/trie_priv.h"
 
-/* --- patterns ------------------------------------------------------------------------------------------ */
+/* --- patterns
+ * ------------------------------------------------------------------------------------------ */
 
 static void
 patterns_are_cut_into_segments(void **state)
@@ -45,7 +46,8 @@ patterns_are_cut_into_segments(void **state)
 	assert_int_equal(path_cut(STR(""), &p, &error), -1);
 }
 
-/* --- tries in a map ---------------------------------------------------------------------------------------- */
+/* --- tries in a map
+ * ---------------------------------------------------------------------------------------- */
 
 static struct kit kit;
 
@@ -194,8 +196,8 @@ values_stay_near_the_aim(void **state UNUSED)
 		add(&e, path, i);
 	}
 	edit_end(&e);
-	for (int got = db_cursor_at(kit.table->txn, kit.map.tab[MAP_SHARD], STR_NONE, &c, &key,
-		 &value);
+	for (int got =
+		 db_cursor_at(kit.table->txn, kit.map.tab[MAP_SHARD], STR_NONE, &c, &key, &value);
 	     got == 1; got = db_cursor_next(c, &key, &value))
 		assert_true(key.n + value.n <= IMAGE_AIM);
 	db_cursor_free(&c);
@@ -244,7 +246,8 @@ children_go_out_and_come_home(void **state UNUSED)
 	}
 }
 
-/* --- hostile bytes ---------------------------------------------------------------------------------------- */
+/* --- hostile bytes
+ * ---------------------------------------------------------------------------------------- */
 
 static void
 put_shard(const char *p, size_t n)
@@ -253,8 +256,8 @@ put_shard(const char *p, size_t n)
 	char key[8];
 
 	kit_begin(&kit);
-	assert_int_equal(db_put(kit.txn, kit.map.tab[MAP_SHARD], image_key_number(key, 0),
-			     str_n(p, n), &error),
+	assert_int_equal(
+	    db_put(kit.txn, kit.map.tab[MAP_SHARD], image_key_number(key, 0), str_n(p, n), &error),
 	    1);
 	kit_commit(&kit);
 }
@@ -277,17 +280,17 @@ try_all(struct str value)
 
 		assert_true(got >= -1 && got <= 1);
 		for (unsigned k = 0; got == 1 && k < r.n_params; k++)
-			assert_true(r.params[k].value.p >= q.path.p &&
-				    r.params[k].value.p + r.params[k].value.n <=
-					q.path.p + q.path.n);
+			assert_true(
+			    r.params[k].value.p >= q.path.p &&
+			    r.params[k].value.p + r.params[k].value.n <= q.path.p + q.path.n);
 	}
 	ws_init(&ws, NULL, 0);
 	(void)tnode_decode(value, &ws, &outer, &any);
 	ws_free(&ws);
 }
 
-/* Every octet of a shard turned in several ways, and the value cut at every length: an answer or -1,
- * never a crash (run under sanitizers too). */
+/* Every octet of a shard turned in several ways, and the value cut at every length: an answer or
+ * -1, never a crash (run under sanitizers too). */
 static void
 no_octet_is_believed(void **state UNUSED)
 {
@@ -368,7 +371,8 @@ shared_nodes_do_not_explode(void **state UNUSED)
 	gbuf_free(&path);
 }
 
-/* --- endpoint sets ------------------------------------------------------------------------------------------ */
+/* --- endpoint sets
+ * ------------------------------------------------------------------------------------------ */
 
 static void
 endpoint_sets_are_read_back_and_not_believed(void **state UNUSED)
@@ -414,8 +418,8 @@ endpoint_sets_are_read_back_and_not_believed(void **state UNUSED)
 			if (endpoint_set_open(str_n(copy, out.n), &s) == 1)
 				for (uint32_t k = 0; k < s.n; k++)
 					if (endpoint_set_get(&s, k, &got) == 1)
-						assert_true(got.name.p + got.name.n <=
-							    copy + out.n);
+						assert_true(
+						    got.name.p + got.name.n <= copy + out.n);
 			free(copy);
 		}
 	gbuf_free(&out);

@@ -10,7 +10,8 @@
 #include "conf/path.h"
 #include "shm/base/clock.h"
 
-/* --- routes in short ------------------------------------------------------------------------------ */
+/* --- routes in short
+ * ------------------------------------------------------------------------------ */
 
 #define MAX_LIST 4
 
@@ -62,15 +63,16 @@ link_routes(struct kit *k, struct route *v, unsigned n, bool on)
 
 	for (unsigned i = 0; i < n && ok == 1; i++) {
 		kit_object(k, CONF_ROUTE, v[i].number, str_of(v[i].d.id));
-		ok = on ? routing_link(r, v[i].number, &v[i].r, &error) :
-			  routing_unlink(r, v[i].number, &v[i].r, &error);
+		ok = on ? routing_link(r, v[i].number, &v[i].r, &error)
+			: routing_unlink(r, v[i].number, &v[i].r, &error);
 	}
 	if (ok != 1 || routing_flush(r, &error) < 0)
 		fail_msg("%s", error);
 	routing_free(&r);
 }
 
-/* --- asking ------------------------------------------------------------------------------------------ */
+/* --- asking
+ * ------------------------------------------------------------------------------------------ */
 
 struct ask {
 	struct route *v;
@@ -181,8 +183,7 @@ answer(struct fixture *f, const char *method, const char *host, const char *path
 			return f->v[i].d.id;
 	return "nobody";
 }
-#define EXPECT(f, method, host, path, want)                                                        \
-	assert_string_equal(answer(f, method, host, path), want)
+#define EXPECT(f, method, host, path, want) assert_string_equal(answer(f, method, host, path), want)
 
 static struct str
 param(const char *name)
@@ -194,7 +195,8 @@ param(const char *name)
 }
 #define EXPECT_STR(s, want) assert_true(str_eq(s, STR(want)))
 
-/* --- the rules, one by one ---------------------------------------------------------------------------- */
+/* --- the rules, one by one
+ * ---------------------------------------------------------------------------- */
 
 static void
 nothing_matches_an_empty_table(void **state)
@@ -227,8 +229,7 @@ next_host_is_asked_when_no_path_matches(void **state)
 	struct fixture *f = *state;
 
 	GIVEN(f, {.id = "exact", .host = "a.test", .path = "/a", .method = "GET"},
-	    {.id = "wild", .host = "*.test", .path = "/b"},
-	    {.id = "any", .path = "/*"},
+	    {.id = "wild", .host = "*.test", .path = "/b"}, {.id = "any", .path = "/*"},
 	    {.id = "picky", .host = "a.test", .path = "/c", .conditions = 1, .refuses = true});
 	EXPECT(f, "GET", "a.test", "/a", "exact");
 	EXPECT(f, "GET", "a.test", "/b", "wild");
@@ -257,7 +258,8 @@ deepest_node_wins_then_literals_before_parameters(void **state)
 	EXPECT(f, "GET", "h", "/q/c", "root");
 	EXPECT(f, "GET", "h", "/a/b/", "a/b*");
 	EXPECT(f, "GET", "h", "/a/b/c/d", "a/b*");
-	EXPECT(f, "GET", "h", "/a/b/z", "a/*/z"); /* three segments beat two, a literal comes first */
+	EXPECT(
+	    f, "GET", "h", "/a/b/z", "a/*/z"); /* three segments beat two, a literal comes first */
 	EXPECT(f, "GET", "h", "/q/r/z", "x/y/z");
 	EXPECT(f, "GET", "h", "/a/r/z", "a/*/z");
 	EXPECT(f, "GET", "h", "/a/r/z/", "a*");
@@ -451,7 +453,8 @@ ambiguous_tables_keep_the_order(void **state)
 	}
 }
 
-/* --- against the naive matcher -------------------------------------------------------------------------- */
+/* --- against the naive matcher
+ * -------------------------------------------------------------------------- */
 
 struct place {
 	const struct route *route;
@@ -491,8 +494,7 @@ host_level(struct str pattern, struct str host, unsigned *level_r)
 		*level_r = 0;
 		return true;
 	}
-	if (pattern.n < 2 || pattern.p[0] != '*' ||
-	    !str_ends(host, str_sub(pattern, 1, pattern.n)))
+	if (pattern.n < 2 || pattern.p[0] != '*' || !str_ends(host, str_sub(pattern, 1, pattern.n)))
 		return false;
 	*level_r = 500 - (unsigned)pattern.n;
 	return true;
@@ -599,7 +601,8 @@ naive_match(const struct route *v, unsigned n, const bool *on, const struct matc
 
 	for (unsigned i = 0; i < n; i++)
 		if (on[i] && !v[i].d.refuses &&
-		    (v[i].d.listener == NULL || str_find(str_of(v[i].d.listener), STR("main")) >= 0))
+		    (v[i].d.listener == NULL ||
+			str_find(str_of(v[i].d.listener), STR("main")) >= 0))
 			np += places_of(&v[i], q->host, path, p + np);
 	free(path);
 	qsort(p, np, sizeof(p[0]), place_order);
@@ -632,8 +635,8 @@ pick(unsigned n)
 	return (unsigned)(seed >> 33) % n;
 }
 
-static const char *const hosts[] = {"a.test", "b.test", "c.a.test", "*.test", "*.a.test",
-    "*.c.a.test", NULL};
+static const char *const hosts[] = {
+    "a.test", "b.test", "c.a.test", "*.test", "*.a.test", "*.c.a.test", NULL};
 static const char *const asked_hosts[] = {
     "a.test", "b.test", "c.a.test", "d.c.a.test", "x.y.test", "test", "other", ""};
 static const char *const methods[] = {"GET", "POST", "PUT DELETE", "PURGE", "HEAD", NULL, NULL};
@@ -801,7 +804,9 @@ full_build_agrees_too(void **state)
 	random_compare(f, 2000);
 }
 
-/* --- size ------------------------------------------------------------------------------------------------ */
+/* --- size
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void
 hundred_thousand_routes(void **state)
@@ -831,8 +836,8 @@ hundred_thousand_routes(void **state)
 	}
 	assert_int_equal(routing_flush(r, &error), 1);
 	t1 = clock_precise_ns();
-	print_message("100,000 routes: %u shards in %.0f ms\n", routing_written(r),
-	    (double)(t1 - t0) / 1e6);
+	print_message(
+	    "100,000 routes: %u shards in %.0f ms\n", routing_written(r), (double)(t1 - t0) / 1e6);
 	routing_free(&r);
 	kit_commit(&f->kit);
 
