@@ -13,7 +13,6 @@
 #include "master/run.h"
 #include "master/try.h"
 #include "master/version.h"
-#include "shm/base/bug.h"
 #include "shm/base/proc.h"
 #include "worker/worker.h"
 

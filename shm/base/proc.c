@@ -23,6 +23,7 @@
 static struct proc_state {
 	char *title; /* NULL: not to be written */
 	size_t room;
+	char **argv; /* what proc_title_init gave back: held for life */
 } state;
 
 /* How far the strings from `first` on follow one another without a gap. */
@@ -61,7 +62,8 @@ proc_title_init(int argc, char **argv)
 	state.title = argv[0];
 	state.room = (size_t)(end - argv[0]);
 	environ = strings_copy(environ);
-	return strings_copy(argv);
+	state.argv = strings_copy(argv);
+	return state.argv;
 }
 
 void
