@@ -150,10 +150,12 @@ def rampage(seconds, workers):
                 kind = random.choice(KINDS)
                 signo = random.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP))
                 lost = len(load.lost)
-                hits += strike(gw, kind, signo) is not None
+                pid = strike(gw, kind, signo)
+                hits += pid is not None
                 if random.random() < 0.5:
                     gw.kill(signal.SIGHUP)
                 load.goes_on(20)
+                until(lambda pid=pid: pid not in gw.children(), 30, f"{kind} {pid} to be replaced")
                 whole(gw, workers)
                 if kind != "worker" and len(load.lost) > lost:
                     raise GatewayError(f"{kind} was hit, requests were lost: {load.lost[lost:]}")
