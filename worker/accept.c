@@ -319,9 +319,7 @@ accept_stop(struct worker *w)
 void
 accept_fini(struct worker *w)
 {
-	struct list *n;
-
 	accept_stop(w);
-	while ((n = list_first(&w->listeners)))
+	list_each_safe (n, &w->listeners)
 		listener_drop(container_of(n, struct listener, node));
 }

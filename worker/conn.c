@@ -318,10 +318,6 @@ conn_abort_all(struct worker *w, unsigned reason)
 void
 conn_fini(struct worker *w)
 {
-	struct list *n;
-
-	while ((n = list_first(&w->conns[CONN_FREE]))) {
-		list_del(n);
+	list_each_safe (n, &w->conns[CONN_FREE])
 		free(container_of(n, struct conn, node));
-	}
 }

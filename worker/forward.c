@@ -161,8 +161,8 @@ forward_make_host(struct req *r)
 		host = s->host_value;
 	if (f)
 		f->value = host;
-	else if (head_add_id(&r->in, HDR_HOST, host))
-		f = head_get(&r->in, HDR_HOST);
+	else
+		head_add_id(&r->in, HDR_HOST, host);
 	r->host_made = host.p;
 }
 

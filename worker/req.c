@@ -96,12 +96,8 @@ req_end(struct req *r)
 void
 req_pool_fini(struct worker *w)
 {
-	struct list *n;
-
-	while ((n = list_first(&w->free_reqs))) {
-		list_del(n);
+	list_each_safe (n, &w->free_reqs)
 		free(container_of(n, struct req, node));
-	}
 }
 
 void

@@ -9,6 +9,7 @@
  * coming in a row.
  */
 #include "shm/base/base.h"
+#include "shm/base/bug.h"
 #include "worker/up/balance.h"
 
 balance_f *const balancer_table[BALANCER_COUNT] = {
@@ -51,6 +52,7 @@ balance_weighted(const struct pick *p, const uint32_t *at, uint32_t n, uint64_t 
 	uint64_t unit = 0, total = 0, place;
 	bool equal = true;
 
+	BUG_ON(n == 0);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t w = p->weight[at ? at[i] : i];
 
@@ -62,6 +64,7 @@ balance_weighted(const struct pick *p, const uint32_t *at, uint32_t n, uint64_t 
 	/* 200 and 100 are 2 and 1: the cycle is as short as it can be. */
 	for (uint32_t i = 0; i < n && unit != 1; i++)
 		unit = balance_gcd(p->weight[at ? at[i] : i], unit);
+	BUG_ON(unit == 0); /* candidates have a weight */
 	place = balance_spread(t, total / unit) * unit;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t k = at ? at[i] : i;

@@ -55,17 +55,14 @@ void
 pool_free(struct pool **pp)
 {
 	struct pool *p = *pp;
-	struct list *n;
 
 	if (!p)
 		return;
 	/* Idle connections find the pool by this very pointer. */
 	pool_close_idle(p);
 	*pp = NULL;
-	while ((n = list_first(&p->free))) {
-		list_del(n);
+	list_each_safe (n, &p->free)
 		free(container_of(n, struct upconn, node));
-	}
 	free(p->row);
 	free(p);
 }

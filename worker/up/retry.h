@@ -21,8 +21,8 @@ struct retry_facts {
 	bool response; /* an octet of the response has come */
 	bool sent;     /* an octet of the request may have gone out */
 	bool idempotent;
-	bool body_used;   /* payload of the request was taken from the client's buffer */
-	bool over;	  /* it ended by a limit of the whole request or of ours: no try would help */
+	bool body_used; /* payload of the request was taken from the client's buffer */
+	bool over;      /* it ended by a limit of the whole request or of ours: no try would help */
 	bool fresh_used;  /* RETRY_FRESH was granted to this request already */
 	unsigned tries;   /* tries so far, this one included; RETRY_FRESH's do not count */
 	unsigned allowed; /* service.retry.attempts */

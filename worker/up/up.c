@@ -34,17 +34,14 @@ void
 up_free(struct up **up)
 {
 	struct up *u = *up;
-	struct list *n;
 
 	*up = NULL;
 	if (!u)
 		return;
 	pool_free(&u->pool);
 	endpoints_clear(u);
-	while ((n = list_first(&u->free_attempts))) {
-		list_del(n);
+	list_each_safe (n, &u->free_attempts)
 		free(container_of(n, struct attempt, node));
-	}
 	free(u->cand);
 	free(u->cand_weight);
 	free(u->cand_scratch);
