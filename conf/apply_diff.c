@@ -91,7 +91,7 @@ keep_old(struct apply *a, struct change *c, const struct conf_object *old)
 static int
 diff_put(struct apply *a, const struct conf_object *o)
 {
-	struct conf_object old;
+	struct conf_object old = {.number = 0};
 	struct change *c;
 	int got;
 
@@ -127,7 +127,7 @@ delete_add(struct apply *a, const struct conf_object *old)
 static int
 diff_delete(struct apply *a, const struct conf_object *o)
 {
-	struct conf_object old;
+	struct conf_object old = {.number = 0};
 	int got = old_find(a, o, &old);
 
 	if (got == 1 && source_ok(a, o, &old))

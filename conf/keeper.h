@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The keeper process: the only writer of map, arena rows and state. Change set -> check -> compile -> prepare -> commit -> ring.
+ * The keeper process: the only writer of map, arena rows and state. Change set -> check -> compile
+ * -> prepare -> commit -> ring.
  */
 #ifndef GW_KEEPER_H
 #define GW_KEEPER_H
@@ -8,8 +9,8 @@
 #include "shm/heritage.h"
 
 proc_main_f keeper_main;
-/* gateway -t: the same check and compile, into a throwaway epoch below a directory of its own. Returns the exit status; the
- * report goes to stdout. */
+/* gateway -t: the same check and compile, into a throwaway epoch below a directory of its own.
+ * Returns the exit status; the report goes to stdout. */
 int keeper_try(int changeset_fd, const char *tmp_parent);
 
 #endif

@@ -15,6 +15,7 @@
 #include "conf/store_priv.h"
 #include "shm/base/bug.h"
 #include "shm/base/log.h"
+#include "shm/base/num.h"
 
 #define DIR_MODE   0770
 #define FILE_MODE  0660 /* the lock file and the arena: workers write to them */
@@ -70,10 +71,11 @@ dir_remove(const char *path)
 static uint64_t
 epoch_of(const char *name)
 {
-	const char *last = strrchr(name, '-');
-	unsigned long long epoch;
+	const char *last = strrchr(name, '-'), *error;
+	uint64_t epoch;
 
-	if (strncmp(name, "map-", 4) != 0 || last == NULL || sscanf(last, "-%llu", &epoch) != 1)
+	if (strncmp(name, "map-", 4) != 0 || last == NULL ||
+	    num_u64(str_of(last + 1), UINT64_MAX - 1, &epoch, &error) < 0)
 		return 0;
 	return epoch;
 }

@@ -529,7 +529,7 @@ path_place(const char *pattern, const char *path, struct place *p)
 		copy[strlen(copy) - 1] = '\0';
 	}
 	n = copy[0] == '\0' ? 0 : cut_path(copy, want);
-	if (p->sort == PATH_EXACT && str_eq(want[n - 1], STR("*"))) {
+	if (p->sort == PATH_EXACT && n > 0 && str_eq(want[n - 1], STR("*"))) {
 		p->sort = PATH_PREFIX;
 		n--;
 	}
@@ -863,7 +863,7 @@ hundred_thousand_routes(void **state)
 		assert_int_equal(last.route, i);
 	}
 	t1 = clock_precise_ns();
-	print_message("a match: %.0f ns\n", (double)(t1 - t0) / (N / 10));
+	print_message("a match: %.0f ns\n", (double)(t1 - t0) / (N / 10.0));
 }
 
 static const struct CMUnitTest tests[] = {
