@@ -140,30 +140,6 @@ admin_open_maps(struct admin *a, const char **error_r)
 	return table_open(a->h->run_dir, epoch, &a->table, error_r);
 }
 
-/* The socket's file: replaced when it is there (the run directory is ours alone), open to our
- * group. */
-static int
-admin_bind_unix(const char *path, const char **error_r)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	size_t n = strlen(path);
-
-	if (fd < 0 || n >= sizeof(sun.sun_path)) {
-		*error_r = fd < 0 ? strerror(errno) : "path too long for a socket (107 octets)";
-		return -1;
-	}
-	memcpy(sun.sun_path, path, n);
-	(void)unlink(path);
-	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 || chmod(path, 0660) < 0 ||
-	    listen(fd, 128) < 0) {
-		*error_r = strerror(errno);
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static int
 admin_bind_metrics(struct str where, const char **error_r)
 {
@@ -204,33 +180,27 @@ admin_listen_metrics(struct admin *a, struct str where)
 	log_error("admin: metrics_listen %.*s: %s", STR_ARG(where), error);
 }
 
+/* The admin socket is the master's, and outlives this process. */
 static int
 admin_listen(struct admin *a, const char **error_r)
 {
-	char path[512];
 	struct conf_settings s;
 	struct ws ws;
-	int fd;
+	int done = -1;
 
 	ws_init(&ws, NULL, 0);
 	if (boot_decode(str_n(a->h->boot, a->h->boot_len), &s, &ws) < 0) {
 		*error_r = "boot settings are malformed";
-		ws_free(&ws);
-		return -1;
-	}
-	if (s.admin.socket.n > 0)
-		snprintf(path, sizeof(path), "%.*s", STR_ARG(s.admin.socket));
-	else
-		snprintf(path, sizeof(path), "%s/admin.sock", a->h->run_dir);
-	fd = admin_bind_unix(path, error_r);
-	if (fd >= 0 && server_listen(&a->server, SERVER_UNIX, fd) < 0) {
+	} else if (a->h->n_listens < 1) {
+		*error_r = "the master gave no admin socket";
+	} else if (server_listen(&a->server, SERVER_UNIX, a->h->listens[0].fd) < 0) {
 		*error_r = strerror(errno);
-		fd = -1;
-	}
-	if (fd >= 0)
+	} else {
 		admin_listen_metrics(a, s.admin.metrics_listen);
+		done = 1;
+	}
 	ws_free(&ws);
-	return fd < 0 ? -1 : 1;
+	return done;
 }
 
 static int

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "conf/settings.h"
+#include "master/adminsock.h"
 #include "master/change.h"
 #include "master/child.h"
 #include "master/notify.h"
@@ -109,6 +110,10 @@ boot_files(struct master *m, const struct conf_settings *s, const char **error_r
 		return -1;
 	m->lock_fd = rundir_lock(m->run_dir, error_r);
 	if (m->lock_fd < 0)
+		return -1;
+	adminsock_path(s, m->admin_path, sizeof(m->admin_path));
+	m->admin_fd = adminsock_open(m->admin_path, &m->users, error_r);
+	if (m->admin_fd < 0)
 		return -1;
 	if (rundir_log(s->error_log.path, &m->users, error_r) < 0)
 		return -1;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "master/adminsock.h"
 #include "master/boot.h"
 #include "master/child.h"
 #include "master/notify.h"
@@ -16,7 +17,7 @@
 #include "shm/base/clock.h"
 
 /* Twenty times what reading a hundred thousand routes takes. */
-#define LOAD_PATIENCE_MS  60000
+#define LOAD_PATIENCE_MS  30000
 #define APPLY_PATIENCE_MS 120000
 #define ACK_MARGIN_MS     5000
 
@@ -242,6 +243,7 @@ change_apply_settings(struct master *m)
 		m->level_configured = (unsigned)s->error_log.level;
 		change_level(m, (enum log_level)s->error_log.level);
 	}
+	adminsock_mode(m->admin_path, s);
 	for (unsigned i = 0; m->boot_served && i < m->slots; i++) {
 		struct child *c = child_worker(m, i);
 

@@ -97,6 +97,8 @@ struct master {
 	bool logging; /* the logger runs: lines go to its pipe */
 	int event_fd;
 	int keeper_pair[2]; /* keeper's end, admin's end */
+	char admin_path[512];
+	int admin_fd; /* the admin socket */
 
 	struct child child[PROCS_MAX];
 	struct listens *listens;

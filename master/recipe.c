@@ -20,11 +20,12 @@
 extern void __gcov_dump(void) __attribute__((weak));
 
 static void
-recipe_close(const struct heritage *h)
+recipe_close(const struct heritage *h, int lock_fd)
 {
 	int keep[KEEP_MAX];
 	size_t n = 0;
 
+	keep[n++] = lock_fd;
 	keep[n++] = h->chan;
 	keep[n++] = h->keeper;
 	keep[n++] = h->mailbox;
@@ -111,11 +112,12 @@ recipe_name(const struct kind *k, const struct heritage *h)
 }
 
 void
-recipe_run(const struct kind *k, const struct heritage *h, const struct users *u, bool quiet)
+recipe_run(
+    const struct kind *k, const struct heritage *h, const struct users *u, int lock_fd, bool quiet)
 {
 	int status;
 
-	recipe_close(h);
+	recipe_close(h, lock_fd);
 	recipe_streams(k, h, quiet);
 	recipe_signals();
 	if (proc_wait_parent(h->master, SIGKILL) == 0)

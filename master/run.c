@@ -91,7 +91,7 @@ master_new(const struct args *a, int launcher)
 	m->launcher = launcher;
 	m->level = LOG_INFO_L;
 	m->started_wall_us = clock_wall_us();
-	m->lock_fd = m->event_fd = -1;
+	m->lock_fd = m->event_fd = m->admin_fd = -1;
 	m->log_pipe[0] = m->log_pipe[1] = m->keeper_pair[0] = m->keeper_pair[1] = -1;
 	for (unsigned i = 0; i < REGION_COUNT; i++)
 		m->region_fd[i] = -1;
@@ -110,6 +110,8 @@ master_free(struct master **mp)
 
 	*mp = NULL;
 	pidfile_remove(m->pid_file);
+	if (m->admin_fd >= 0)
+		(void)unlink(m->admin_path);
 	listens_free(&m->listens);
 	reload_free(&m->reload);
 	settled_drop(&m->now);

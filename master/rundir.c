@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATH_ROOM 1024
@@ -138,9 +140,8 @@ rundir_make(const struct conf_settings *s, const struct users *u, const char **e
 
 	path_z(s->run_directory, run);
 	path_z(s->state_directory, disk);
-	/* Keeper makes maps there, admin its socket; the others only pass. Sticky, so that nobody
-	 * removes what is another's. */
-	if (make_dir(run, u, keeper, 01771, error_r) < 0 ||
+	/* Keeper makes the maps there, the others only pass. */
+	if (make_dir(run, u, keeper, 0711, error_r) < 0 ||
 	    make_dir(disk, u, keeper, 0750, error_r) < 0)
 		return -1;
 	if (!u->own)
@@ -150,18 +151,46 @@ rundir_make(const struct conf_settings *s, const struct users *u, const char **e
 	return check_way(disk, u, keeper, error_r);
 }
 
+/* Whom the lock's file names, 0 when it names nobody. */
+static long
+lock_holder(int fd)
+{
+	char text[16] = "";
+
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return 0;
+	return strtol(text, NULL, 10);
+}
+
+#define ORPHANS_MS 3000
+#define LOOK_MS    10
+
+/* Children hold the lock with their master: when it was killed, they are about to follow. Waiting
+ * is fine here, nobody is served yet; but not for a master that lives. */
+static int
+lock_wait(int fd)
+{
+	struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
+
+	for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		long pid = lock_holder(fd);
+		bool orphans = pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+
+		if (!orphans || i == ORPHANS_MS / LOOK_MS) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int
 lock_taken(int fd, const char *dir, const char **error_r)
 {
-	char pid[16] = "";
-	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
-
-	for (ssize_t i = 0; i < n; i++)
-		if (pid[i] < '0' || pid[i] > '9')
-			pid[i] = '\0';
 	snprintf(state.error, sizeof(state.error),
-	    "run directory %.*s is locked by pid %s: one instance runs there already", PATH_ROOM,
-	    dir, pid[0] ? pid : "unknown");
+	    "run directory %.*s is locked by pid %ld: one instance runs there already", PATH_ROOM,
+	    dir, lock_holder(fd));
 	*error_r = state.error;
 	(void)close(fd);
 	return -1;
@@ -177,13 +206,8 @@ rundir_lock(const char *dir, const char **error_r)
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return fail(error_r, "cannot open", path, errno);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return lock_taken(fd, dir, error_r);
-		(void)fail(error_r, "cannot lock", path, errno);
-		(void)close(fd);
-		return -1;
-	}
+	if (lock_wait(fd) < 0)
+		return lock_taken(fd, dir, error_r);
 	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0) {
 		(void)fail(error_r, "cannot write", path, errno);
 		(void)close(fd);

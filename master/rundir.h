@@ -13,7 +13,8 @@
 /* Makes run and state directory with their owners and modes. 1, or -1 with *error_r. */
 int rundir_make(
     const struct conf_settings *s, const struct users *u, const char **error_r) NODISCARD;
-/* Takes the instance's lock. The descriptor (held for life), or -1: "... locked by pid N". */
+/* Takes the instance's lock. The descriptor, which children inherit: so the lock is free only when
+ * the last of them has gone. -1: "... locked by pid N". */
 int rundir_lock(const char *dir, const char **error_r) NODISCARD;
 /* The log's file exists and the logger's user may write it. Nothing to do for stdout, stderr and
  * "". */

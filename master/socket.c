@@ -5,6 +5,7 @@
 #include "master/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,25 @@ options_set(int fd, const struct addr *a, unsigned flags)
 	return 0;
 }
 
+int
+socket_file_set(const char *path, uid_t uid, gid_t gid, mode_t mode)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), done = -1;
+	char self[40];
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	errno = ENOTSOCK;
+	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	    (uid == (uid_t)-1 || fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0) &&
+	    chmod(self, mode) == 0)
+		done = 1;
+	(void)close(fd);
+	return done;
+}
+
 /* A connection is made by whoever reaches the directory: that is where access is decided. */
 static int
 bind_at(int fd, const struct addr *a)
@@ -38,7 +58,9 @@ bind_at(int fd, const struct addr *a)
 
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0)
 		return -1;
-	return a->family == AF_UNIX ? chmod(a->path, 0666) : 0;
+	if (a->family != AF_UNIX)
+		return 0;
+	return socket_file_set(a->path, (uid_t)-1, (gid_t)-1, 0666) == 1 ? 0 : -1;
 }
 
 int

@@ -17,6 +17,9 @@ enum socket_flag {
 int socket_listen(const struct addr *a, int backlog, unsigned flags) NODISCARD;
 /* A Unix socket's file that nobody listens on is removed. 1 removed, 0 not. */
 int socket_remove_stale(const struct addr *a);
+/* Owner and mode of a Unix socket's file, and of nothing else that may have taken its place.
+ * (uid_t)-1: the owner stays. 1, or -1 with errno. */
+int socket_file_set(const char *path, uid_t uid, gid_t gid, mode_t mode) NODISCARD;
 /* What bind's errno means here, for people. */
 const char *socket_why(int err);
 bool socket_any(const struct addr *a); /* 0.0.0.0 or [::] */

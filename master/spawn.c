@@ -60,6 +60,8 @@ heritage_of_kind(struct child *c, struct heritage *h)
 		break;
 	case PROC_ADMIN:
 		h->keeper = m->keeper_pair[1];
+		h->listens[0] = (struct heritage_listen){.id = "admin", .fd = m->admin_fd};
+		h->n_listens = 1;
 		heritage_mailboxes(m, h);
 		break;
 	case PROC_WORKER:
@@ -109,7 +111,7 @@ spawn_child(struct child *c, const char **error_r)
 	(void)fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		recipe_run(c->kind, h, &m->users, m->daemon);
+		recipe_run(c->kind, h, &m->users, m->lock_fd, m->daemon);
 	free(h);
 	(void)close(pair[1]);
 	if (pid < 0) {

@@ -12,9 +12,9 @@
  * be had. */
 int spawn_child(struct child *c, const char **error_r) NODISCARD;
 
-/* recipe.c: the child's side. Never returns. quiet: stdout and stderr of whoever started a daemon
- * are left alone. */
-void recipe_run(
-    const struct kind *k, const struct heritage *h, const struct users *u, bool quiet) NORETURN;
+/* recipe.c: the child's side. Never returns. lock_fd: of the run directory, held by all. quiet:
+ * stdout and stderr of whoever started a daemon are left alone. */
+void recipe_run(const struct kind *k, const struct heritage *h, const struct users *u, int lock_fd,
+    bool quiet) NORETURN;
 
 #endif

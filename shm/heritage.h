@@ -55,6 +55,7 @@ struct heritage {
 	const char *boot; /* conf/boot.h encoding of the settings in force at (re)spawn */
 	size_t boot_len;
 	uint64_t started_wall_us; /* of the master */
+	/* worker: the listeners' sockets; admin: one, the admin socket */
 	struct heritage_listen listens[LISTEN_MAX];
 	unsigned n_listens;
 	int event_fd; /* logger: woken through it; workers and admin write to it */

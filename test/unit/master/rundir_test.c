@@ -94,7 +94,7 @@ root_gives_them_away(void **state)
 	assert_int_equal(stat(p->run, &st), 0);
 	assert_int_equal(st.st_uid, 61200);
 	assert_int_equal(st.st_gid, 61299);
-	assert_int_equal(st.st_mode & 07777, 01771);
+	assert_int_equal(st.st_mode & 07777, 0711);
 	assert_int_equal(stat(p->disk, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0750);
 	/* A directory on the way that children may not pass is named. */
