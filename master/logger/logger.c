@@ -32,6 +32,7 @@ struct logger {
 	struct timer timer;
 	struct sink error, access;
 	struct region rings;
+	struct ring *ring[SLOT_MAX]; /* NULL past the last slot */
 	uint64_t complained_ms;
 };
 
@@ -85,11 +86,9 @@ drain_ring(struct logger *l, struct ring *g)
 static void
 drain_all(struct logger *l)
 {
-	struct ring *g;
-
 	(void)drain_pipe(l);
-	for (unsigned slot = 0; (g = ring_at(&l->rings, slot)) != NULL; slot++)
-		if (drain_ring(l, g) == 0)
+	for (unsigned slot = 0; slot < SLOT_MAX && l->ring[slot]; slot++)
+		if (drain_ring(l, l->ring[slot]) == 0)
 			break;
 	(void)sink_flush(&l->access);
 	complain(l, &l->access, "access log");
@@ -183,8 +182,12 @@ open_all(struct logger *l, const char **error_r)
 		return -1;
 	}
 	log_set_fd(l->error.fd);
-	return region_attach(
-	    l->h->region_fd[REGION_ACCESS], REGION_ACCESS, 0, true, &l->rings, error_r);
+	if (region_attach(l->h->region_fd[REGION_ACCESS], REGION_ACCESS, 0, true, &l->rings,
+		error_r) < 0)
+		return -1;
+	for (unsigned slot = 0; slot < SLOT_MAX; slot++)
+		l->ring[slot] = ring_at(&l->rings, slot);
+	return 1;
 }
 
 static int

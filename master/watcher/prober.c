@@ -121,6 +121,7 @@ prober_sweep(struct timer *t)
 {
 	struct prober *p = container_of(t, struct prober, timer);
 
+	(void)arena_settle(p->arena); /* what it leaves has its turn next time */
 	sweep_arena(p->arena, clock_ms(), clock_wall_us(), prober_ended, p);
 	timer_set(loop_timers(p->w.loop), t, clock_ms() + SWEEP_EVERY_MS);
 }
@@ -133,6 +134,8 @@ prober_start(struct prober *p, const struct heritage *h, const char **error_r)
 	snprintf(dir, sizeof(dir), "%s/arena", h->run_dir);
 	if (arena_open(dir, &p->arena, error_r) < 0)
 		return -1;
+	/* The one before may have died half through a slot. */
+	(void)arena_settle(p->arena);
 	if (watcher_start(&p->w, h, prober_message, error_r) < 0)
 		return -1;
 	timer_init(&p->timer, prober_sweep);

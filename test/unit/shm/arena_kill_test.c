@@ -344,7 +344,7 @@ workers_and_probers_are_killed(void **state)
 	for (unsigned slot = 0; slot < SLOTS; slot++)
 		pid[slot] = kit_start(work, &w[slot]);
 	for (unsigned i = 0; i < 150; i++) {
-		uint64_t reaps = atomic_load(&shared->reaps);
+		uint64_t reaps = 0;
 
 		kit_let_run(&shared->done, 50, i * 7 % 100);
 		kit_kill(pid[3]);
@@ -354,9 +354,9 @@ workers_and_probers_are_killed(void **state)
 
 			nanosleep(&nap, NULL);
 			kit_kill(prober);
+			reaps = atomic_load(&shared->reaps);
 			prober = kit_start(probe, NULL);
 		}
-		reaps = MAX(reaps, atomic_load(&shared->reaps));
 		while (atomic_load(&shared->reaps) == reaps)
 			sched_yield();
 		kit_kill(prober);
