@@ -160,11 +160,29 @@ test_result(struct test_run *t, const struct match_result *m, json_t *j)
 	json_object_set_new(j, "params", params);
 }
 
+/* Where nobody was taken, whoever stood was only passed over for the method. */
+static void
+test_method(struct test_run *t)
+{
+	json_t *j;
+	size_t i;
+
+	json_array_foreach(t->tried, i, j)
+	{
+		if (!json_is_true(json_object_get(j, "taken")))
+			continue;
+		json_object_set_new(j, "taken", json_false());
+		json_object_set_new(j, "why", json_string("it does not take the method"));
+	}
+}
+
 static json_t *
 test_answer(struct test_run *t, int got, const struct match_result *m)
 {
 	json_t *j = json_pack("{s:b}", "matched", got == 1);
 
+	if (got != 1)
+		test_method(t);
 	if (got == 1)
 		test_result(t, m, j);
 	else if (got == 0 && m->allow != 0) {
@@ -183,7 +201,7 @@ void
 api_route_test(struct call *c)
 {
 	struct test_run t = {.c = c};
-	struct match_query q = {.accept = test_accept, .arg = &t};
+	struct match_query q = {.accept = test_accept, .arg = &t, .explain = true};
 	struct match_result m = {0};
 	struct str method = STR("GET");
 
