@@ -182,8 +182,8 @@ open_all(struct logger *l, const char **error_r)
 		return -1;
 	}
 	log_set_fd(l->error.fd);
-	if (region_attach(l->h->region_fd[REGION_ACCESS], REGION_ACCESS, 0, true, &l->rings,
-		error_r) < 0)
+	if (region_attach(
+		l->h->region_fd[REGION_ACCESS], REGION_ACCESS, 0, true, &l->rings, error_r) < 0)
 		return -1;
 	for (unsigned slot = 0; slot < SLOT_MAX; slot++)
 		l->ring[slot] = ring_at(&l->rings, slot);
