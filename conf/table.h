@@ -73,7 +73,8 @@ struct match_query {
 	uint32_t listener; /* number */
 	/* Does this candidate's rest hold: headers, query, cookies, regex (for which `regex` is
 	 * true and params are added), listener? 1 yes, 0 no, -1 the candidate is unusable (counts
-	 * as no). */
+	 * as no). The last one that said yes is the match, if there is one; else those who said yes
+	 * were asked only because their methods belong into `allow`. */
 	int (*accept)(
 	    void *arg, uint32_t route, bool regex, struct match_param *params, unsigned *n_params);
 	void *arg;

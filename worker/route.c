@@ -15,7 +15,9 @@
 struct route_try {
 	struct req *r;
 	struct table *t;
-	struct plan *plan; /* the candidate that was taken: one reference */
+	/* The candidate that was accepted last: one reference. With no match it was only asked which
+	 * methods it takes. */
+	struct plan *plan;
 	struct match_view view;
 	bool doubled, merged; /* the target has slashes in a row; the path being tried has not */
 };
@@ -51,10 +53,13 @@ route_accept(void *arg, uint32_t route, bool regex, struct match_param *params, 
 		rc = matcher_accept(p->matcher, &a->view, regex, params, n_params, NULL);
 	if (rc < 0 && p->matcher)
 		metric_add(w->metrics, M_PROC_REGEX_LIMITS, 1);
-	if (rc == 1)
-		a->plan = p;
-	else
+	if (rc != 1) {
 		plan_unref(w->plans, &p);
+		return rc;
+	}
+	if (a->plan)
+		plan_unref(w->plans, &a->plan);
+	a->plan = p;
 	return rc;
 }
 
@@ -182,6 +187,8 @@ route_table(struct req *r)
 	rc = route_find(&a);
 	if (rc == 1)
 		return route_taken(r, a.plan);
+	if (a.plan)
+		plan_unref(w->plans, &a.plan);
 	if (rc == 0)
 		return route_none(r);
 	metric_add(w->metrics, M_PROC_TABLE_ERRORS, 1);
