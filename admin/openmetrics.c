@@ -70,7 +70,7 @@ write_proc(struct exposition *x)
 		    reason_table[i].word, metric_reason_sum(x->a->metrics, i));
 }
 
-/* Names the row: its object's id, or `other`. False when the object is gone. */
+/* Names the row: its object's id, or "(other)", which is no id. False when the object is gone. */
 static bool
 row_name(struct exposition *x, uint32_t row, enum metric_scope scope, struct str *name_r)
 {
@@ -81,7 +81,7 @@ row_name(struct exposition *x, uint32_t row, enum metric_scope scope, struct str
 	if (metric_row_key(x->a->metrics, row, &is, &number, &incarnation) != 1)
 		return false;
 	if (row == 0) {
-		*name_r = STR("other");
+		*name_r = STR("(other)");
 		return true;
 	}
 	if (is != scope || table_object(x->a->table, kind, number, &x->object) != 1)

@@ -96,7 +96,7 @@ static const struct field limits_rows[] = {
     LIMIT(services, "1024", 1, 1000000, "services", FIELD_RESTART, "Room for services."),
     LIMIT(metric_rows, "4096", 16, 1000000, "rows", FIELD_RESTART,
 	"Routes and services with metrics of their own; what comes after is counted together as "
-	"\"other\"."),
+	"\"(other)\"."),
     LIMIT(connections, "10000", 1, 10000000, "connections", 0,
 	"Client connections of each worker; at the limit new ones wait to be accepted."),
     LIMIT(plans, "4096", 16, 1000000, "plans", 0,
