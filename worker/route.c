@@ -15,8 +15,8 @@
 struct route_try {
 	struct req *r;
 	struct table *t;
-	/* The candidate that was accepted last: one reference. With no match it was only asked which
-	 * methods it takes. */
+	/* The candidate that was accepted last: one reference. With no match it was only asked
+	 * which methods it takes. */
 	struct plan *plan;
 	struct match_view view;
 	bool doubled, merged; /* the target has slashes in a row; the path being tried has not */
