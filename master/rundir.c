@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shm/base/num.h"
+
 #define PATH_ROOM 1024
 
 static struct rundir_process {
@@ -152,14 +154,18 @@ rundir_make(const struct conf_settings *s, const struct users *u, const char **e
 }
 
 /* Whom the lock's file names, 0 when it names nobody. */
-static long
+static uint64_t
 lock_holder(int fd)
 {
-	char text[16] = "";
+	char text[16];
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+	struct str rest = str_n(text, n < 0 ? 0 : (size_t)n), line;
+	const char *error;
+	uint64_t pid = 0;
 
-	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+	if (str_cut(&rest, '\n', &line) == 0 || num_u64(line, INT32_MAX, &pid, &error) < 0)
 		return 0;
-	return strtol(text, NULL, 10);
+	return pid;
 }
 
 #define ORPHANS_MS 3000
@@ -173,14 +179,14 @@ lock_wait(int fd)
 	struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
 
 	for (unsigned i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
-		long pid = lock_holder(fd);
+		uint64_t pid = lock_holder(fd);
 		bool orphans = pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
 
 		if (!orphans || i == ORPHANS_MS / LOOK_MS) {
 			errno = EWOULDBLOCK;
 			return -1;
 		}
-		(void)nanosleep(&pause, NULL);
+		(void)nanosleep(&pause, NULL); /* lint: allow, there is no loop to be held up yet */
 	}
 	return 0;
 }
@@ -189,8 +195,8 @@ static int
 lock_taken(int fd, const char *dir, const char **error_r)
 {
 	snprintf(state.error, sizeof(state.error),
-	    "run directory %.*s is locked by pid %ld: one instance runs there already", PATH_ROOM,
-	    dir, lock_holder(fd));
+	    "run directory %.*s is locked by pid %llu: one instance runs there already", PATH_ROOM,
+	    dir, (unsigned long long)lock_holder(fd));
 	*error_r = state.error;
 	(void)close(fd);
 	return -1;
