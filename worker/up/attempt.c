@@ -91,6 +91,8 @@ attempt_take(struct attempt *a, const struct endpoint_ref *e)
 
 	if (endpoint_take(u->arena, u->slot, e->row, e->incarnation) != 1)
 		return false;
+	atomic_fetch_add_explicit(
+	    &arena_endpoint(u->arena, e->row)->picks, 1, memory_order_relaxed);
 	a->taken = true;
 	a->to = e;
 	return true;
