@@ -57,7 +57,7 @@ option_take(const struct option_row *o, const char *value, struct args *a)
 		a->mode = (enum args_mode)o->mode;
 	else if (o->letter == 'd')
 		a->daemon = true;
-	else
+	else if (value)
 		a->conf_file = value;
 }
 

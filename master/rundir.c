@@ -110,7 +110,7 @@ check_way(const char *path, const struct users *u, uid_t uid, const char **error
 	char part[PATH_ROOM];
 	struct stat st;
 
-	for (size_t i = 1; path[i] && i < sizeof(part); i++) {
+	for (size_t i = 1; i < sizeof(part) && path[i]; i++) {
 		if (path[i] != '/')
 			continue;
 		memcpy(part, path, i);
