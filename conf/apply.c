@@ -15,8 +15,7 @@
 
 #define ALIVE_EVERY 1024
 
-/* --- words
- * ------------------------------------------------------------------------------------------ */
+/* --- words ----------------------------------------------------------------------------------- */
 
 void
 apply_error(struct apply *a, const struct conf_object *o, const char *setting, const char *fmt, ...)
@@ -63,8 +62,7 @@ apply_alive(struct apply *a, uint32_t i)
 		a->s->alive(a->s->arg);
 }
 
-/* --- one attempt
- * --------------------------------------------------------------------------------------- */
+/* --- one attempt ----------------------------------------------------------------------------- */
 
 static int
 begin(struct apply *a)
@@ -156,8 +154,7 @@ attempts(struct apply *a)
 	return attempt(a);
 }
 
-/* --- the life of a change
- * -------------------------------------------------------------------------------- */
+/* --- the life of a change -------------------------------------------------------------------- */
 
 static void
 apply_free(struct apply **ap)

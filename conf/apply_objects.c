@@ -7,8 +7,7 @@
 #include "conf/endpoint_set.h"
 #include "conf/service.h"
 
-/* --- objects
- * -------------------------------------------------------------------------------------- */
+/* --- objects --------------------------------------------------------------------------------- */
 
 static int
 object_put(struct apply *a, struct change *c)
@@ -65,8 +64,7 @@ apply_objects(struct apply *a)
 	return 1;
 }
 
-/* --- services
- * --------------------------------------------------------------------------------------- */
+/* --- services -------------------------------------------------------------------------------- */
 
 /* The set as it was, copied out of the map. 1 or 0. */
 static int
@@ -139,8 +137,7 @@ apply_services(struct apply *a)
 	return 1;
 }
 
-/* --- routes
- * ------------------------------------------------------------------------------------------- */
+/* --- routes ---------------------------------------------------------------------------------- */
 
 static const struct conf_route *
 route_body(struct apply *a, const struct conf_object *o, struct str body)

@@ -104,8 +104,7 @@ keeper_endpoint_set(struct keeper *k, struct msg *m)
 	keeper_expiry_start(k);
 }
 
-/* --- expiry
- * ------------------------------------------------------------------------------------------- */
+/* --- expiry ---------------------------------------------------------------------------------- */
 
 /* The row goes back to what the configuration says. */
 static void

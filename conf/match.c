@@ -44,8 +44,7 @@ struct matcher {
 	unsigned n_path;
 };
 
-/* --- compiling
- * ------------------------------------------------------------------------------------ */
+/* --- compiling ------------------------------------------------------------------------------- */
 
 static void
 regex_drop(void *arg)
@@ -161,8 +160,7 @@ matcher_new(const struct conf_route *r, struct ws *ws, const char **error_r)
 	return m;
 }
 
-/* --- asking
- * ----------------------------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------------------------------- */
 
 static int
 value_holds(const struct condition *k, struct str value)
@@ -283,8 +281,7 @@ matcher_accept(const struct matcher *m, const struct match_view *v, bool regex,
 	    got);
 }
 
-/* --- parts of a request
- * ----------------------------------------------------------------------------- */
+/* --- parts of a request ---------------------------------------------------------------------- */
 
 int
 query_get(struct str query, struct str name, struct str *value_r)

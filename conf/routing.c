@@ -55,8 +55,7 @@ routing_free(struct routing **rp)
 	free(r);
 }
 
-/* --- what a route says of itself ----------------------------------------------------------------
- */
+/* --- what a route says of itself ------------------------------------------------------------- */
 
 static uint32_t
 methods_of(const struct conf_route *route, struct gbuf *others)
@@ -138,8 +137,7 @@ candidate_of(struct routing *r, uint32_t number, const struct conf_route *route,
 	return 1;
 }
 
-/* --- the product of hosts and paths -------------------------------------------------------------
- */
+/* --- the product of hosts and paths ---------------------------------------------------------- */
 
 struct place {
 	struct routing *r;

@@ -43,8 +43,7 @@ path_of(const struct store *s, const char *name, char out[512], const char **err
 	return n > 0 && n < 512 ? 1 : fail(error_r, s->o.run_dir, "the path is too long");
 }
 
-/* --- what an earlier instance left ---------------------------------------------------------------
- */
+/* --- what an earlier instance left ----------------------------------------------------------- */
 
 /* A directory of plain files. What cannot be removed is left: the new names are others. */
 static void
@@ -115,8 +114,7 @@ store_remove(const char *run_dir)
 	dir_remove(run_dir);
 }
 
-/* --- a fresh start
- * ----------------------------------------------------------------------------------- */
+/* --- a fresh start --------------------------------------------------------------------------- */
 
 static int
 meta_create(struct store *s, const char **error_r)
@@ -186,8 +184,7 @@ store_create(struct store *s, const char **error_r)
 	return arena_new(s, error_r);
 }
 
-/* --- going on
- * ------------------------------------------------------------------------------------------ */
+/* --- going on -------------------------------------------------------------------------------- */
 
 struct named {
 	struct bits endpoints, services;

@@ -47,8 +47,7 @@ struct walk {
 	struct hit hit[HITS];
 };
 
-/* --- trying the candidates of a node
- * -------------------------------------------------------------- */
+/* --- trying the candidates of a node --------------------------------------------------------- */
 
 static struct str
 segment_at(struct str path, size_t at)
@@ -161,8 +160,7 @@ hit_try(struct walk *w, const struct hit *h)
 	return got;
 }
 
-/* --- the walk
- * --------------------------------------------------------------------------------------- */
+/* --- the walk -------------------------------------------------------------------------------- */
 
 /* Kept deepest first; of equal depth in the order in which they were met. */
 static void
@@ -319,8 +317,7 @@ walk_host(struct walk *w, uint32_t host, enum walk_mode mode)
 	return got;
 }
 
-/* --- hosts
- * ------------------------------------------------------------------------------------------ */
+/* --- hosts ----------------------------------------------------------------------------------- */
 
 /* 1 taken; 0 with allow: this host has the path for other methods, and nobody else is asked. */
 static int
@@ -379,8 +376,7 @@ table_match(struct table *t, const struct match_query *q, struct match_result *r
 	return got;
 }
 
-/* --- for people
- * --------------------------------------------------------------------------------------- */
+/* --- for people ------------------------------------------------------------------------------ */
 
 static void
 explain(struct walk *w, const struct hit *h, const struct candidate *c, enum path_sort sort)

@@ -70,7 +70,7 @@ make(struct trie *t, size_t n)
 	return p;
 }
 
-/* --- shards ----------------------------------------------------------------------------------- */
+/* --- shards ---------------------------------------------------------------------------------- */
 
 static bool
 node_is_empty(const struct tnode *n)
@@ -160,7 +160,7 @@ key_below(const struct tshard *s, struct str text, bool any, char *room)
 	return str_n(room, n);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------ */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 /* Index of the child with this text, or where it belongs. */
 static bool
@@ -269,7 +269,7 @@ shard_cut(struct trie *t, struct tshard *s)
 	shard_measure(s);
 }
 
-/* --- candidates ------------------------------------------------------------------------------- */
+/* --- candidates ------------------------------------------------------------------------------ */
 
 static bool
 cand_before(struct trie *t, const struct candidate *a, const struct candidate *b)
@@ -331,7 +331,7 @@ too_large(struct trie *t, const struct tshard *s, const char **error_r)
 	return -1;
 }
 
-/* --- what the keeper does --------------------------------------------------------------------- */
+/* --- what the keeper does -------------------------------------------------------------------- */
 
 /* One segment further down, across shards. *n_r is NULL when there is nothing and nothing is made.
  */
@@ -459,7 +459,7 @@ trie_remove(
 	return 1;
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 struct dirty {
 	struct tshard **v;

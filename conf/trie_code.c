@@ -29,7 +29,7 @@ tnode_size(const struct tnode *n)
 	return size + (n->any != NULL ? tnode_size(n->any) : 0);
 }
 
-/* --- to bytes --------------------------------------------------------------------------------- */
+/* --- to bytes -------------------------------------------------------------------------------- */
 
 struct encoder {
 	struct gbuf *out;
@@ -125,7 +125,7 @@ tnode_encode(const struct tnode *root, uint32_t outer, bool outer_any, struct gb
 	BUG_ON(here(&e) > IMAGE_MAX);
 }
 
-/* --- from bytes ------------------------------------------------------------------------------- */
+/* --- from bytes ------------------------------------------------------------------------------ */
 
 struct decoder {
 	struct shard s;

@@ -303,8 +303,7 @@ numbers_stay_and_are_used_again(void **state)
 	assert_string_equal(routed(f, "a.test", "/four"), "r4");
 }
 
-/* --- what is refused, and how --------------------------------------------------------------------
- */
+/* --- what is refused, and how ---------------------------------------------------------------- */
 
 static void
 unknown_references_are_named(void **state)
@@ -452,8 +451,7 @@ damaged_change_sets_are_refused(void **state)
 	assert_true(report_has(f, "not a sealed memory file"));
 }
 
-/* --- repair
- * -------------------------------------------------------------------------------------------- */
+/* --- repair ---------------------------------------------------------------------------------- */
 
 static void
 put_raw(struct fixture *f, enum map_table table, struct str key, struct str value)
@@ -488,8 +486,7 @@ damaged_tables_are_built_anew(void **state)
 	assert_string_equal(routed(f, "a.test", "/three"), "r3");
 }
 
-/* --- a new keeper over an old store
- * -------------------------------------------------------------------- */
+/* --- a new keeper over an old store ---------------------------------------------------------- */
 
 static void
 reopen(struct fixture *f, uint64_t started_us)
@@ -549,8 +546,7 @@ another_instance_starts_afresh(void **state)
 	assert_int_equal(table_count(f->table, CONF_ROUTE), 0);
 }
 
-/* --- size
- * ---------------------------------------------------------------------------------------------- */
+/* --- size ------------------------------------------------------------------------------------ */
 
 static void
 hundred_thousand_routes(void **state)

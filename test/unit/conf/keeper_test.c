@@ -159,8 +159,7 @@ teardown(void **state)
 	return 0;
 }
 
-/* --- what a master sends
- * ---------------------------------------------------------------------------- */
+/* --- what a master sends --------------------------------------------------------------------- */
 
 static int
 config(struct fixture *f, unsigned version)
@@ -250,8 +249,7 @@ change_all(struct fixture *f, uint32_t id, int fd)
 	return applied(f, id);
 }
 
-/* --- what a worker sees
- * ------------------------------------------------------------------------------ */
+/* --- what a worker sees ---------------------------------------------------------------------- */
 
 struct seen {
 	uint64_t generation, epoch;
@@ -343,8 +341,7 @@ look(struct fixture *f)
 	return s;
 }
 
-/* --- tests
- * ---------------------------------------------------------------------------------------------- */
+/* --- tests ----------------------------------------------------------------------------------- */
 
 static void
 a_change_is_prepared_committed_and_rung(void **state)

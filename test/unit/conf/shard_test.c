@@ -11,8 +11,7 @@
 #include "conf/trie.h"
 #include "conf/trie_priv.h"
 
-/* --- patterns
- * ------------------------------------------------------------------------------------------ */
+/* --- patterns -------------------------------------------------------------------------------- */
 
 static void
 patterns_are_cut_into_segments(void **state)
@@ -46,8 +45,7 @@ patterns_are_cut_into_segments(void **state)
 	assert_int_equal(path_cut(STR(""), &p, &error), -1);
 }
 
-/* --- tries in a map
- * ---------------------------------------------------------------------------------------- */
+/* --- tries in a map -------------------------------------------------------------------------- */
 
 static struct kit kit;
 
@@ -246,8 +244,7 @@ children_go_out_and_come_home(void **state UNUSED)
 	}
 }
 
-/* --- hostile bytes
- * ---------------------------------------------------------------------------------------- */
+/* --- hostile bytes --------------------------------------------------------------------------- */
 
 static void
 put_shard(const char *p, size_t n)
@@ -371,8 +368,7 @@ shared_nodes_do_not_explode(void **state UNUSED)
 	gbuf_free(&path);
 }
 
-/* --- endpoint sets
- * ------------------------------------------------------------------------------------------ */
+/* --- endpoint sets --------------------------------------------------------------------------- */
 
 static void
 endpoint_sets_are_read_back_and_not_believed(void **state UNUSED)
