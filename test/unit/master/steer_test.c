@@ -109,7 +109,7 @@ the_most_slots_fit(void **state)
 static int
 group(struct addr *a, int fds[4])
 {
-	struct sockaddr_in sin;
+	struct sockaddr_in sin = {0};
 	socklen_t len = sizeof(sin);
 
 	*a = (struct addr){.family = AF_INET, .ip = {127, 0, 0, 1}};
