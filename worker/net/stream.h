@@ -34,6 +34,7 @@ struct stream {
 	int err;                 /* errno of the last STREAM_ERROR */
 	bool readable, writable; /* as far as known: edges set, AGAIN clears */
 	bool connecting;         /* reads and writes give AGAIN; when it failed, ERROR with err */
+	bool refused;            /* the connection never came to be */
 	bool eof;                /* read gave EOF */
 	bool hup;                /* the peer's end was announced: a read will come to it */
 	bool reset_on_close;

@@ -20,7 +20,10 @@ failed(struct stream *s, int err)
 	return STREAM_ERROR;
 }
 
-/* A short read has drained the socket, and what comes later is an edge of its own, unless the end
+/* A failed write does not end reading: what the peer said before it hung up is still there, and the
+ * kernel hands it out before the error.
+ *
+ * A short read has drained the socket, and what comes later is an edge of its own, unless the end
  * of the stream was reported already: its edge may be behind us. */
 static ssize_t
 tcp_read(struct stream *s, void *p, size_t n)
@@ -29,7 +32,7 @@ tcp_read(struct stream *s, void *p, size_t n)
 
 	if (s->connecting)
 		return STREAM_AGAIN;
-	if (s->err != 0)
+	if (s->refused)
 		return STREAM_ERROR;
 	do {
 		got = recv(s->watch.fd, p, n, 0);
@@ -120,8 +123,10 @@ tcp_event(struct watch *w, uint32_t events)
 			return;
 		s->connecting = false;
 		err = socket_error(w->fd);
-		if (err != 0)
+		if (err != 0) {
+			s->refused = true;
 			failed(s, err);
+		}
 	}
 	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		s->hup = true;
