@@ -28,7 +28,8 @@ adminsock_path(const struct conf_settings *s, char *out, size_t cap)
 static int
 fail(const char **error_r, const char *path, const char *why)
 {
-	snprintf(state.error, sizeof(state.error), "cannot make admin socket %s: %s", path, why);
+	snprintf(
+	    state.error, sizeof(state.error), "cannot make the admin socket: %s: %s", why, path);
 	*error_r = state.error;
 	return -1;
 }

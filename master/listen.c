@@ -31,6 +31,8 @@ struct listens {
 	unsigned n_groups;
 	struct list_of committed, prepared;
 	bool preparing; /* prepared is a list, if an empty one */
+	bool live[SLOT_MAX];
+	unsigned n_live; /* slots live[] speaks of; 0: never steered yet */
 	char error[512];
 };
 
@@ -94,7 +96,17 @@ group_probe(struct listens *l, struct group *g)
 }
 
 static int
-group_fill(struct group *g, unsigned slots)
+group_steer(struct listens *l, struct group *g)
+{
+	if (g->addr.family == AF_UNIX || g->n == 0 || l->n_live == 0)
+		return 1;
+	return steer_attach(g->fd[0], l->live, l->n_live);
+}
+
+/* Steered from its first socket on: one that is added for a slot that has no worker yet gets no
+ * connection. */
+static int
+group_fill(struct listens *l, struct group *g, unsigned slots)
 {
 	unsigned want = g->addr.family == AF_UNIX ? 1 : slots;
 
@@ -107,6 +119,8 @@ group_fill(struct group *g, unsigned slots)
 		if (fd < 0)
 			return -1;
 		g->fd[g->n++] = fd;
+		if (g->n == 1)
+			(void)group_steer(l, g);
 	}
 	return 1;
 }
@@ -127,7 +141,7 @@ group_bind(struct listens *l, struct group *g, unsigned slots)
 {
 	if (group_probe(l, g) < 0 && !(group_without_v6(g, errno) && group_probe(l, g) == 1))
 		return -1;
-	return group_fill(g, slots);
+	return group_fill(l, g, slots);
 }
 
 static int
@@ -300,7 +314,7 @@ listens_grow(struct listens *l, unsigned slots, const char **error_r)
 		for (unsigned k = 0; k < l->committed.n; k++)
 			if (addr_eq(&l->committed.v[k].addr, &g->addr))
 				w = l->committed.v[k];
-		if (group_fill(g, slots) < 0)
+		if (group_fill(l, g, slots) < 0)
 			return listens_fail(l, &w, errno, error_r);
 	}
 	return 1;
@@ -311,12 +325,12 @@ listens_steer(struct listens *l, const bool *live, unsigned n)
 {
 	unsigned failed = 0;
 
-	for (unsigned i = 0; i < l->n_groups; i++) {
-		struct group *g = l->group[i];
-
-		if (g->n > 1 && steer_attach(g->fd[0], live, MIN(n, g->n)) < 0)
+	BUG_ON(n == 0 || n > SLOT_MAX);
+	memcpy(l->live, live, n * sizeof(*live));
+	l->n_live = n;
+	for (unsigned i = 0; i < l->n_groups; i++)
+		if (group_steer(l, l->group[i]) < 0)
 			failed++;
-	}
 	return failed;
 }
 
