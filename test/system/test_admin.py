@@ -481,6 +481,7 @@ def test_exposition(site):
 def test_counters_are_exact(site):
     """After so many requests each counter says so many, summed over the workers. F-OBS-02, R-10.1, R-10.2"""
     gw, one, two = site
+    until(lambda: gw.metric("gateway_client_connections") == 0, 5, "the probe of the start to be counted")
     before = gw.metrics()
     with gw.client() as c:
         for i in range(30):
