@@ -51,7 +51,8 @@ fuzz:
 scen: all
 	@test/scen/run $(RESULTS) $(JOBS) $(BUILD) $(SCEN)
 system: all bench-tools
-	@GW_BUILD=$(BUILD) GW_RESULTS=$(RESULTS) GW_SAN=$(SAN) \
+	@env -u MAKEFLAGS -u MAKELEVEL -u SAN -u COV -u BUILD \
+		GW_BUILD=$(BUILD) GW_RESULTS=$(RESULTS) GW_SAN=$(SAN) \
 		$(PYTHON) -m pytest -c test/system/pytest.ini -n $(JOBS) test/system $(PYTEST_ARGS)
 torture-reload: all bench-tools
 	@GW_BUILD=$(BUILD) $(PYTHON) test/system/torture_reload.py $(TORTURE_ARGS)
