@@ -94,6 +94,21 @@ accept_resume(struct worker *w)
 		accept_unpause(w);
 }
 
+/* Errors that are not for want of anything of ours. */
+static int
+accept_other(struct listener *l, int err)
+{
+	if (err == EAGAIN || err == EWOULDBLOCK)
+		return 0;
+	/* The socket was shut down (by the master, that waited for us in vain): it stays ready, and
+	 * is to be watched no more. */
+	if (err == EINVAL || err == EBADF || err == ENOTSOCK) {
+		loop_del(l->w->loop, &l->watch);
+		return -1;
+	}
+	return 1; /* ECONNABORTED and its like: that client is gone, the next may be there */
+}
+
 /* 1 accepted, 0 none queued, -1 not possible now. */
 static int
 accept_one(struct listener *l)
@@ -109,8 +124,7 @@ accept_one(struct listener *l)
 			accept_pause(l->w, strerror(errno));
 			return -1;
 		}
-		/* ECONNABORTED and its like: that client is gone, the next may be there */
-		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : 1;
+		return accept_other(l, errno);
 	}
 	if (len > 0)
 		addr_from_sockaddr((struct sockaddr *)&ss, len, &peer);

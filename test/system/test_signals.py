@@ -156,6 +156,20 @@ def test_quit_deadline(gateway, backend):
     held.go.set()
 
 
+def test_a_late_worker_drains(gateway, backend):
+    """A worker that finds its listening socket shut down already still drains, and does not spin on it. C-6"""
+    gw = gateway('shutdown = { min_drain = "200ms"; deadline = "20s"; };' + SITE, origin=backend().url)
+    workers = gw.children("worker")
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    gw.kill(signal.SIGQUIT)
+    until(lambda: refused(gw.address), 10, "the sockets to be shut down")
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: gw.exit_status() == 0, 8, "the end of the drain, well before its deadline")
+    assert "cutting off" not in gw.error_log()
+
+
 def test_term_cuts_a_drain_short(gateway, backend):
     """TERM after QUIT does not wait for the drain."""
     held = Held()
