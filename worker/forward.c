@@ -59,18 +59,31 @@ forward_is_claim(const struct hdr *f)
 {
 	static const struct str prefix = {"x-forwarded-", 12};
 
-	if (f->id == HDR_FORWARDED || f->id == HDR_X_REAL_IP)
+	if (f->id == HDR_FORWARDED || hdr_alike(f->name, hdr_name(HDR_X_REAL_IP)))
 		return true;
 	return f->name.n > prefix.n && (f->name.p[0] | 0x20) == 'x' &&
 	       hdr_alike(str_sub(f->name, 0, prefix.n), prefix);
 }
 
+/* Names that only become one of the gateway's or of the connection's where `_` and `-` are the
+ * same, as they are to CGI and its children. No proxy spells them so. */
+static bool
+forward_is_disguised(const struct hdr *f)
+{
+	enum hdr_id id;
+
+	if (f->id != HDR_OTHER || !memchr(f->name.p, '_', f->name.n))
+		return false;
+	id = hdr_lookup_alike(f->name);
+	return (hdr_flags(id) & (HDR_HOP | HDR_FORBID_CONN)) != 0 || forward_is_claim(f);
+}
+
 /* What an untrusted peer says of itself is not passed on, in no spelling. */
 static void
-forward_drop_claims(struct head *h)
+forward_drop_claims(struct head *h, bool trusted)
 {
 	for (uint32_t i = 0; i < h->n; i++)
-		if (forward_is_claim(&h->h[i]))
+		if (forward_is_disguised(&h->h[i]) || (!trusted && forward_is_claim(&h->h[i])))
 			h->h[i].gone = true;
 }
 
@@ -171,8 +184,7 @@ forward_request(struct req *r)
 {
 	struct head *h = &r->in;
 
-	if (!r->peer_trusted)
-		forward_drop_claims(h);
+	forward_drop_claims(h, r->peer_trusted);
 	forward_client(r);
 	forward_append(h, HDR_VIA, h->minor ? r->gen->via_1_1 : r->gen->via_1_0);
 	head_set(h, r->gen->s->http.request_id_header, r->id);
