@@ -86,15 +86,16 @@ static struct str
 route_raw_path(const struct head *h)
 {
 	struct str t = h->target;
-	ssize_t at;
+	ssize_t at = str_chr(t, '?');
 
+	if (at >= 0) /* first: slashes of the query are none of the path's */
+		t.n = (size_t)at;
 	if (h->scheme.n) {
 		t = str_sub(t, h->scheme.n + 3, t.n);
 		at = str_chr(t, '/');
 		t = at < 0 ? STR("/") : str_sub(t, (size_t)at, t.n);
 	}
-	at = str_chr(t, '?');
-	return at < 0 ? t : str_sub(t, 0, (size_t)at);
+	return t;
 }
 
 /* 1 a route took it (a->plan), 0 none, -1 the table is damaged. */
