@@ -45,7 +45,8 @@ int h1_parse_response(struct str data, bool head_request, const struct h1_limits
 struct h1_chunk {
 	uint64_t left; /* of the current chunk */
 	uint8_t state;
-	uint32_t overhead; /* octets of size lines and extensions in this message: limited */
+	uint32_t
+	    overhead; /* octets of extensions and leading zeros beyond those of payload: limited */
 	uint32_t trailer_len;
 };
 void h1_chunk_init(struct h1_chunk *c);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The chunked coding, decoded octet by octet where it is syntax and by the range where it is
- * payload. Exact CRLFs, no white space before extensions, extensions and leading zeros limited per
- * message. What the other side gets is coded anew, so nothing but payload and trailer fields passes
- * through.
+ * payload. Exact CRLFs, no white space before extensions, extensions and leading zeros limited by
+ * what they come with. What the other side gets is coded anew, so nothing but payload and trailer
+ * fields passes through.
  */
 #include "worker/http/h1.h"
 
@@ -21,7 +21,7 @@ enum chunk_state {
 	CHUNK_DONE
 };
 
-#define OVERHEAD_MAX     1024 /* of extensions and leading zeros, per message */
+#define OVERHEAD_MAX     1024 /* of extensions and leading zeros, beyond the payload's octets */
 #define TRAILER_LINE_MAX 4096
 #define TRAILERS_MAX     8192
 #define TRAILERS_COUNT   64
@@ -206,6 +206,7 @@ payload(struct h1_chunk *c, struct str data, struct str *part_r, uint32_t *used_
 	*part_r = str_n(data.p + *used_r, n);
 	*used_r += (uint32_t)n;
 	c->left -= n;
+	c->overhead -= (uint32_t)MIN(n, c->overhead);
 	if (c->left == 0)
 		c->state = CHUNK_DATA_CR;
 	return 1;
