@@ -50,7 +50,7 @@ struct h1_conn {
 	struct h1_scan scan;
 	struct h1_chunk chunk;
 	uint64_t rx_left; /* BODY_LENGTH: payload still to come */
-	uint8_t parts, interims;
+	uint8_t parts, interims, blanks;
 	uint32_t tail; /* framing decoded behind the last part */
 	struct h1_part part[XCHG_PARTS];
 	struct h1_tx tx;

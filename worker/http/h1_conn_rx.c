@@ -6,6 +6,7 @@
 #include "shm/base/base.h"
 #include "worker/http/h1_conn.h"
 
+#define H1_BLANKS   4  /* empty lines before a request that are passed over */
 #define H1_INTERIMS 16 /* interim responses before the final one; more is an attack or a loop */
 
 void
@@ -17,7 +18,7 @@ h1_rx_reset(struct h1_conn *c)
 	x->rx_eof = c->eof;
 	c->rx_state = H1_RX_IDLE;
 	c->scan = (struct h1_scan){0};
-	c->parts = c->interims = 0;
+	c->parts = c->interims = c->blanks = 0;
 	c->tail = 0;
 	c->tx = (struct h1_tx){0};
 }
@@ -192,7 +193,9 @@ h1_rx_first(struct h1_conn *c)
 		c->x.rx_any = true;
 		return true;
 	}
-	while (s.n >= 2 && s.p[0] == '\r' && s.p[1] == '\n') {
+	/* More than a few are no accident: they begin a request, and h1_scan refuses it. */
+	while (s.n >= 2 && s.p[0] == '\r' && s.p[1] == '\n' && c->blanks < H1_BLANKS) {
+		c->blanks++;
 		buf_eat(&c->rx, 2);
 		s = buf_str(&c->rx);
 	}

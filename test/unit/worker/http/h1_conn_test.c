@@ -587,11 +587,30 @@ continue_comes_before_the_answer(void **state)
 	assert_true(x->tx_end);
 }
 
+/* A few are passed over; whoever sends nothing else is told so, and not read for ever. */
+static void
+empty_lines_have_an_end(void **state)
+{
+	struct fixture *f = *state;
+
+	SAY(f, "\r\n\r\n");
+	assert_int_equal(f->s.begins, 0);
+	SAY(f, "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
+	assert_true(f->s.h1.x.rx_head);
+	f->s.h1.x.keepalive = f->s.h1.x.tx_end = true;
+	assert_int_equal(f->s.h1.x.ops->finish(&f->s.h1.x), 1);
+	for (unsigned i = 0; i < 20; i++)
+		SAY(f, "\r\n\r\n");
+	assert_int_equal(f->s.begins, 2);
+	assert_int_equal(f->s.h1.x.why, REASON_BAD_REQUEST);
+}
+
 #define SERVER(f) TEST_WITH(f, setup_server, teardown)
 #define CLIENT(f) TEST_WITH(f, setup_client, teardown)
 static const struct CMUnitTest tests[] = {
     SERVER(a_head_in_pieces),
     SERVER(a_chunked_body_in_pieces),
+    SERVER(empty_lines_have_an_end),
     SERVER(the_owner_pulls),
     SERVER(a_pipeline_is_served_in_turn),
     SERVER(an_end_within_a_message),
