@@ -430,14 +430,15 @@ send_at_random(struct fixture *f, const char *payload, struct heard *h)
 
 	while (!x->tx_end) {
 		struct iovec v[XCHG_PARTS];
-		size_t at = taken;
+		size_t at = taken, more = rnd_below(3000);
 		int n = 0;
 		ssize_t took;
 
-		offered = MIN(offered + rnd_below(3000), (size_t)PAYLOAD);
+		offered = MIN(offered + more, (size_t)PAYLOAD);
 		while (n < XCHG_PARTS && at < offered) {
-			size_t len = MIN(1 + rnd_below(900), offered - at);
+			size_t len = 1 + rnd_below(900);
 
+			len = MIN(len, offered - at);
 			v[n++] = (struct iovec){(char *)(uintptr_t)payload + at, len};
 			at += len;
 		}
