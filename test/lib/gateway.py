@@ -117,15 +117,23 @@ class Gateway:
 
     # --- life -------------------------------------------------------------------------------------
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self._give_up()
+            raise
 
     def __exit__(self, kind, *_):
         if kind is None:
             self.close()
-        else:  # the test failed already: clean up, and let its own words stand
-            self.stop(check=False)
-            print(self.report())
-            shutil.rmtree(self.dir, ignore_errors=True)
+        else:
+            self._give_up()
+
+    def _give_up(self):
+        """The test failed already: clean up, and let its own words stand."""
+        self.stop(check=False)
+        print(self.report())
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def _environment(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}

@@ -55,9 +55,11 @@ def installed():
     """make install DESTDIR= of the build that is tested, in a directory that others may read."""
     where = Path(tempfile.mkdtemp(prefix="gw-install-", dir="/dev/shm"))
     os.chmod(where, 0o755)
-    install(where)
-    yield where
-    shutil.rmtree(where)
+    try:
+        install(where)
+        yield where
+    finally:
+        shutil.rmtree(where)
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +73,11 @@ def unpacked():
     package = max((TOP / "rpmbuild/RPMS").glob("*/*.rpm"), key=lambda p: p.stat().st_mtime)
     where = Path(tempfile.mkdtemp(prefix="gw-rpm-", dir="/dev/shm"))
     os.chmod(where, 0o755)
-    good("sh", "-c", 'rpm2cpio "$1" | cpio -idm --quiet', "sh", package, cwd=where)
-    yield where, package
-    shutil.rmtree(where)
+    try:
+        good("sh", "-c", 'rpm2cpio "$1" | cpio -idm --quiet', "sh", package, cwd=where)
+        yield where, package
+    finally:
+        shutil.rmtree(where)
 
 
 FILES = {
