@@ -15,6 +15,7 @@
 
 enum ctl_exit { CTL_OK, CTL_REFUSED, CTL_USAGE, CTL_UNREACHABLE };
 
+#define CTL_V1             "/api/gateway/v1"
 #define CTL_SOCKET_DEFAULT GW_RUN_DIR "/admin.sock"
 
 struct ctl {
@@ -47,6 +48,9 @@ int ctl_call(const struct ctl *c, const char *method, const char *path, json_t *
 /* GET, then print: as JSON with --json, else through `table`. */
 int ctl_show(const struct ctl *c, const char *path, void (*table)(const json_t *j)) NODISCARD;
 
+/* config check: of `file`, or with NULL of the running instance's. Returns CTL_*. */
+int ctl_check(const struct ctl *c, const char *file) NODISCARD;
+
 /* Percent-encodes into a new string; the caller frees. */
 char *ctl_escape(const char *s);
 
@@ -56,9 +60,10 @@ struct ctl_column {
 	bool right;
 };
 void ctl_table(const json_t *rows, const struct ctl_column *cols, unsigned n);
-void ctl_pairs(const json_t *object); /* "name  value", one a line */
+/* "name  value", one a line; what is in an object within gets a name with dots. */
+void ctl_pairs(const json_t *object);
 void ctl_print_json(const json_t *j);
-/* A scalar as a person would write it; into buf when it must be formatted. */
+/* A value as a person would write it, a list with commas; into buf when it must be formatted. */
 const char *ctl_text(const json_t *v, char *buf, size_t cap);
 
 #endif

@@ -2,13 +2,11 @@
  *
  * The commands of gatewayctl. Each asks the admin API and prints the answer.
  */
-#include <unistd.h>
-
 #include "admin/ctl.h"
 #include "shm/base/buf.h"
 #include "shm/base/num.h"
 
-#define V1 "/api/gateway/v1"
+#define V1 CTL_V1
 
 #define CTL(words, args, min, max, fn, help) static ctl_f fn;
 #include "admin/ctl_cmds.def"
@@ -21,10 +19,30 @@ const struct ctl_command ctl_commands[] = {
     {0},
 };
 
+static void
+table_status(const json_t *j)
+{
+	static const struct ctl_column cols[] = {
+	    {"UNRESOLVED", "service", false},
+	    {"ENDPOINT", "endpoint", false},
+	    {"ERROR", "error", false},
+	};
+	const json_t *unresolved = json_object_get(j, "unresolved");
+	json_t *head = json_copy((json_t *)(uintptr_t)j);
+
+	json_object_del(head, "unresolved");
+	ctl_pairs(head);
+	json_decref(head);
+	if (json_array_size(unresolved) == 0)
+		return;
+	putchar('\n');
+	ctl_table(unresolved, cols, ARRAY_LEN(cols));
+}
+
 static int
 ctl_status(struct ctl *c)
 {
-	return ctl_show(c, V1 "/status", ctl_pairs);
+	return ctl_show(c, V1 "/status", table_status);
 }
 
 static int
@@ -50,21 +68,10 @@ ctl_reload(struct ctl *c)
 	return CTL_OK;
 }
 
-/* The gateway beside this program, else the one in PATH; the same code path as a load. */
 static int
 ctl_config_check(struct ctl *c)
 {
-	char path[4096];
-	const char *file = c->argc > 0 ? c->argv[0] : "/etc/gateway/gateway.conf";
-	const char *slash = strrchr(c->program, '/');
-
-	if (slash != NULL) {
-		snprintf(path, sizeof(path), "%.*s/gateway", (int)(slash - c->program), c->program);
-		execl(path, "gateway", "-t", "-c", file, (char *)NULL);
-	}
-	execlp("gateway", "gateway", "-t", "-c", file, (char *)NULL);
-	perror("gatewayctl: cannot run gateway");
-	return CTL_UNREACHABLE;
+	return ctl_check(c, c->argc > 0 ? c->argv[0] : NULL);
 }
 
 static int

@@ -17,6 +17,37 @@ ctl_print_json(const json_t *j)
 	putchar('\n');
 }
 
+static const char *
+raw_text(const json_t *v, char *buf, size_t cap)
+{
+	char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	snprintf(buf, cap, "%s", text != NULL ? text : "");
+	free(text);
+	return buf;
+}
+
+static const char *
+list_text(const json_t *list, char *buf, size_t cap)
+{
+	char item[512];
+	size_t i, n = 0;
+	json_t *v;
+
+	if (json_array_size(list) == 0)
+		return "-";
+	buf[0] = '\0';
+	json_array_foreach((json_t *)(uintptr_t)list, i, v)
+	{
+		const char *text =
+		    json_is_string(v) ? json_string_value(v) : raw_text(v, item, sizeof(item));
+
+		if (n < cap)
+			n += (size_t)snprintf(buf + n, cap - n, "%s%s", i > 0 ? ", " : "", text);
+	}
+	return buf;
+}
+
 const char *
 ctl_text(const json_t *v, char *buf, size_t cap)
 {
@@ -34,13 +65,9 @@ ctl_text(const json_t *v, char *buf, size_t cap)
 	case JSON_FALSE:
 		return "no";
 	case JSON_ARRAY:
-	case JSON_OBJECT: {
-		char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-
-		snprintf(buf, cap, "%s", text != NULL ? text : "");
-		free(text);
-		return buf;
-	}
+		return list_text(v, buf, cap);
+	case JSON_OBJECT:
+		return raw_text(v, buf, cap);
 	default:
 		return "-";
 	}
@@ -96,19 +123,39 @@ ctl_table(const json_t *rows, const struct ctl_column *cols, unsigned n)
 	}
 }
 
-void
-ctl_pairs(const json_t *object)
+/* Members of members get names with dots. */
+static void
+flatten(const json_t *object, const char *prefix, json_t *out)
 {
 	const char *key;
 	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)object, key, v)
+	{
+		char name[256];
+
+		snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix != '\0' ? "." : "", key);
+		if (json_is_object(v))
+			flatten(v, name, out);
+		else
+			json_object_set(out, name, v);
+	}
+}
+
+void
+ctl_pairs(const json_t *object)
+{
+	json_t *flat = json_object(), *v;
+	const char *key;
 	char buf[1024];
 	int width = 0;
 
-	json_object_foreach((json_t *)(uintptr_t)object, key, v) width =
-	    MAX(width, (int)strlen(key));
-	json_object_foreach((json_t *)(uintptr_t)object, key, v)
+	flatten(object, "", flat);
+	json_object_foreach(flat, key, v) width = MAX(width, (int)strlen(key));
+	json_object_foreach(flat, key, v)
 	{
 		print_cell(key, width, false, false);
 		print_cell(ctl_text(v, buf, sizeof(buf)), 0, false, true);
 	}
+	json_decref(flat);
 }

@@ -51,7 +51,7 @@ def name_of(b):
 COMMANDS = {
     "status": ("", ["status", "generation", "ready"], ["status", "generation", "workers", "fill", "reloads"]),
     "reload": ("", ["reloaded: generation"], ["ok", "generation", "changed", "report"]),
-    "config check": ("{dir}/gateway.conf", ["configuration is ok"], None),
+    "config check": ("{dir}/gateway.conf", ["configuration is ok"], ["file", "ok", "report"]),
     "config show": ("", ["services = (", 'id = "s"'], ["settings", "listeners", "services", "routes"]),
     "routes list": ("", ["ROUTE", "SERVICE", "user", "/users/{{id}}"], ["routes"]),
     "routes test": ("GET /users/7", ["user", "CANDIDATE", "TAKEN"], ["matched", "route", "params", "tried"]),
@@ -217,6 +217,32 @@ def test_config_show(site, tmp_path):
     route = next(r for r in shown["routes"] if r["id"] == "user")
     assert route["file"] == str(gw.conf_file) and gw.conf_file.read_text().splitlines()[route["line"] - 1].strip() \
         .startswith('{ id = "user"')
+
+
+def test_config_check(site, tmp_path):
+    """Without a file it is the running instance's; JSON says file, verdict and every line. R-8.3"""
+    gw, _, _ = site
+    assert gw.ctl("config", "check").stdout.startswith(f"{gw.conf_file}: configuration is ok")
+    bad = tmp_path / "bad.conf"
+    bad.write_text("wokers = 2;\nnonsense = 1;\n")
+    run = gw.ctl("--json", "config", "check", bad, check=False)
+    told = json.loads(run.stdout)
+    assert run.returncode == 1 and told["file"] == str(bad) and told["ok"] is False
+    assert f"{bad}:1: wokers" in told["report"][0] and f"{bad}:2: nonsense" in told["report"][1]
+
+
+def test_tables_are_for_people(gateway, backend):
+    """No JSON in them: members of members get names with dots, lists have commas, what did not resolve is named."""
+    gw = gateway("""
+        supervision = { resolve_timeout = "1s"; };
+        services = ( { id = "s"; url = "http://no-such-host.invalid"; } );
+        routes = ( { id = "two"; path = [ "/a", "/b/{id}" ]; method = [ "GET", "PUT" ]; service = "s"; } );""")
+    shown = {argv: gw.ctl(*argv.split()).stdout for argv in ("status", "routes list", "routes test GET /b/7")}
+    assert re.search(r"(?m)^fill.map_bytes +\d+$", shown["status"])
+    assert re.search(r"(?m)^s +no-such-host.invalid +\S", shown["status"]), shown["status"]
+    assert re.search(r"(?m)^two +- +/a, /b/\{id\} +GET, PUT ", shown["routes list"])
+    assert re.search(r"(?m)^params.id +7$", shown["routes test GET /b/7"])
+    assert not any(re.search('[]{}"[]', text.replace("{id}", "")) for text in shown.values())
 
 
 def test_log_level(site):
