@@ -43,7 +43,8 @@ ctl_manual(FILE *f)
 	    ".It Fl s , -socket Ar socket\nThe admin socket. Without it, the variable\n"
 	    ".Ev GATEWAY_SOCKET ,\nelse\n.Pa %s .\n"
 	    ".It Fl j , -json\nPrint JSON. It may also follow the command.\n"
-	    ".It Fl -timeout Ar seconds\nGive up after that many seconds without an answer; 130.\n"
+	    ".It Fl -timeout Ar seconds\nGive up after that many seconds without an answer, by "
+	    "default 130.\n"
 	    ".El\n",
 	    CTL_SOCKET_DEFAULT);
 	manual_commands(f);

@@ -8,6 +8,7 @@
 #include "conf/field_text.h"
 #include "conf/object.h"
 #include "conf/policy.h"
+#include "shm/reason.h"
 
 /* A text line: what roff would take for its own is escaped. */
 static void
@@ -186,6 +187,49 @@ static const char tail[] = ".Sh FILES\n"
 			   ".Xr gateway 8 ,\n"
 			   ".Xr gatewayctl 1\n";
 
+/* conf/README says the same, with examples of every rule. */
+static const char precedence[] =
+    ".Sh WHICH ROUTE TAKES A REQUEST\n"
+    "A route stands for a request when its path, its listener and all its conditions hold.\n"
+    "Of those that stand, the first one in this order that takes the method is used:\n"
+    ".Bl -enum\n"
+    ".It\n"
+    "Routes for exactly this host; then those for a wildcard, the longest first; then those\n"
+    "without a host.\n"
+    "\"*.example.com\" is for a.example.com and a.b.example.com, not for example.com itself.\n"
+    "Port and case do not count.\n"
+    "When a route of one host stands no other host is asked, whatever its method.\n"
+    ".It\n"
+    "The more segments of the path a route names, the better; a star at the end is none.\n"
+    ".It\n"
+    "At the first segment where two differ a literal one comes before a {parameter} or a star.\n"
+    ".It\n"
+    "Exact paths, then regular expressions, then prefixes (a star at the end).\n"
+    "A regular expression is placed where its longest literal beginning ends: \"~^/v1/[0-9]+$\" "
+    "at\n"
+    "/v1.\n"
+    ".It\n"
+    "The higher\n"
+    ".Ic priority .\n"
+    ".It\n"
+    "More conditions: each entry of headers, query and cookies, method and listener.\n"
+    ".It\n"
+    "The smaller id.\n"
+    ".El\n"
+    ".Pp\n"
+    "When none of the routes that stand takes the method the answer is 405, and Allow lists what "
+    "they\n"
+    "take; when none stands it is 404.\n"
+    "Paths are compared normalised, as they are forwarded, and case counts.\n"
+    "\"/a/*\" takes /a, /a/ and all below, not /ab.\n"
+    "Routes whose method is GET take HEAD too.\n"
+    "Of a header any line may satisfy a condition; of a query parameter or cookie the first "
+    "counts,\n"
+    "as it was sent.\n"
+    ".Pp\n"
+    ".Ql gatewayctl routes test METHOD URL\n"
+    "shows the candidates in this order, and why each was passed over.\n";
+
 static void
 put_objects(FILE *out, enum conf_kind kind)
 {
@@ -225,8 +269,44 @@ put_policies(FILE *out)
 	}
 }
 
+static void
+put_section(FILE *out, const struct docgen_section *s)
+{
+	fprintf(out, ".Sh %s\n", s->title);
+	put_line(out, s->intro);
+	fputs(".Bl -tag -width Ds\n", out);
+	for (unsigned i = 0; i < s->n; i++) {
+		fprintf(out, ".It Ic %s\n", s->rows[i].name);
+		put_line(out, s->rows[i].help);
+	}
+	fputs(".El\n", out);
+}
+
+/* Words of reasons, by the status they are answered with. */
+static void
+put_reasons(FILE *out)
+{
+	fputs(".Sh ANSWERS OF THE GATEWAY ITSELF\n"
+	      "They are problem JSON (RFC 9457).\n"
+	      "The reason stands there, in the access log and in gateway_errors_total.\n"
+	      "Those without a status closed the connection or ended an answer under way;\n"
+	      "fault answers with the status its policy has.\n"
+	      ".Bl -tag -width Ds\n",
+	    out);
+	for (unsigned i = 1; i < REASON_COUNT; i++) {
+		const struct reason_info *r = &reason_table[i];
+
+		fprintf(out, ".It Ic %s", r->word);
+		if (r->status != 0)
+			fprintf(out, " Pq %u", (unsigned)r->status);
+		fputc('\n', out);
+		put_line(out, r->detail);
+	}
+	fputs(".El\n", out);
+}
+
 void
-docgen_manual(FILE *out)
+docgen_manual(FILE *out, const struct docgen_section *more)
 {
 	fputs(head, out);
 	fputs(".Sh SETTINGS\n", out);
@@ -235,5 +315,9 @@ docgen_manual(FILE *out)
 	for (unsigned k = CONF_SETTINGS + 1; k < CONF_KIND_COUNT; k++)
 		put_objects(out, (enum conf_kind)k);
 	put_policies(out);
+	fputs(precedence, out);
+	for (; more != NULL && more->title != NULL; more++)
+		put_section(out, more);
+	put_reasons(out);
 	fputs(tail, out);
 }

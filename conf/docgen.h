@@ -7,8 +7,17 @@
 
 #include <stdio.h>
 
-/* The whole page in mdoc(7). Policies are those set by policy_types_set. Called by `gateway
- * --manual`. */
-void docgen_manual(FILE *out);
+/* A table that the layers above own: one paragraph, then its rows. */
+struct docgen_section {
+	const char *title, *intro;
+	const struct docgen_row {
+		const char *name, *help;
+	} * rows;
+	unsigned n;
+};
+
+/* The whole page in mdoc(7). Policies are those set by policy_types_set; `more` ends with a title
+ * that is NULL, or is NULL. Called by `gateway --manual`. */
+void docgen_manual(FILE *out, const struct docgen_section *more);
 
 #endif

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/docgen.h"
 #include "conf/policy.h"
 #include "master/args.h"
+#include "master/manual.h"
 #include "master/run.h"
 #include "master/try.h"
 #include "master/version.h"
@@ -64,7 +64,7 @@ main(int argc, char **argv)
 		version_print(stdout);
 		return 0;
 	case ARGS_MANUAL:
-		docgen_manual(stdout);
+		manual_print(stdout);
 		return 0;
 	case ARGS_TEST:
 		return try_configuration(a.conf_file);

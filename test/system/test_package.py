@@ -166,6 +166,18 @@ def test_manual_has_every_setting(installed):
     assert not {n for n in names if not re.search(rf"\b{n}\b", page)}
 
 
+def test_manual_says_what_decides(installed):
+    """Precedence, values for templates, fields of the access log, reasons: from the tables that the worker is made of."""
+    page = (installed / "usr/share/man/man5/gateway.conf.5").read_text()
+    section = {s.split("\n", 1)[0]: s for s in page.split("\n.Sh ")[1:]}
+    assert section["WHICH ROUTE TAKES A REQUEST"].count("\n.It\n") == 7
+    for name, table, form in (("VALUES OF THE REQUEST", "worker/policy/template.def", r'(?m)^VALUE\("([\w.]+)"'),
+                              ("ACCESS LOG", "worker/obs/fields.def", r"(?m)^FIELD\((\w+)"),
+                              ("ANSWERS OF THE GATEWAY ITSELF", "shm/reason.def", r'(?m)^REASON\(\w+, \d+, "(\w+)"')):
+        words = re.findall(form, (TOP / table).read_text())
+        assert len(words) > 10 and all(f"\n.It Ic {w}" in section[name] for w in words), name
+
+
 def test_completion(installed):
     """The completion loads, and completes commands and their second words."""
     script = f"""

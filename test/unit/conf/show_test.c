@@ -149,7 +149,7 @@ manual(void)
 	char *text = NULL;
 	FILE *f = open_memstream(&text, &n);
 
-	docgen_manual(f);
+	docgen_manual(f, NULL);
 	assert_int_equal(fclose(f), 0);
 	return text;
 }
@@ -184,7 +184,7 @@ static void
 the_manual_is_mdoc(void **state)
 {
 	static const char *const macros[] = {"Dd", "Dt", "Os", "Sh", "Ss", "Nm", "Nd", "Pa", "Bl",
-	    "It", "El", "Pp", "Ic", "Bd", "Ed", "Xr", NULL};
+	    "It", "El", "Pp", "Ic", "Ql", "Bd", "Ed", "Xr", NULL};
 	char *text = manual(), *line, *rest = text;
 
 	(void)state;
