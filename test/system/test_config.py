@@ -270,7 +270,7 @@ NAMES = """
 
 
 def test_unresolvable_name(gateway, backend):
-    """A name that does not resolve leaves that endpoint down, named in status, and the rest at work. E-2, R-2.1"""
+    """A name that does not resolve leaves that endpoint down, named in status, and the rest at work. E-2"""
     b = backend()
     gw = gateway(NAMES, origin=b.url, backend=b.port)
     answer = gw.ask("GET", "/lost")
@@ -352,7 +352,7 @@ def test_host_policy(gateway, backend, host, upstream):
 
 
 def test_start_waits_for_nothing_outside(gateway):
-    """Names that do not resolve and services that are down do not keep the gateway from serving. S-EC-1"""
+    """Names that do not resolve and services that are down do not keep the gateway from serving."""
     gw = gateway(NAMES, origin="http://127.0.0.1:1", backend=1, ready=False)
 
     def healthy():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes no decent peer sends. From clients: the right refusal, a closed connection, and a service that sees
 none of it. From services: 502, or a response the client can't take for whole, and a connection that is not
-used again. R-6.1, G-FR-007, G-SC-008, S-NF-1 (nothing crashes: the fixtures look).
+used again. G-FR-007, G-SC-008 (nothing crashes: the fixtures look).
 """
 import re
 import socket

@@ -146,7 +146,7 @@ def idle_again(gw):
 
 # --- large bodies ------------------------------------------------------------------------------------------
 def test_download_50_mb(gateway, backend, tmp_path):
-    """curl gets every octet, by HTTP/1.1 and 1.0. G-FR-004, S-AI-1"""
+    """curl gets every octet, by HTTP/1.1 and 1.0. G-FR-004"""
     gw = site(gateway, backend(Bulk(), read_body=False).url)
     for option in ("--http1.1", "--http1.0"):
         out = tmp_path / "out"
@@ -166,7 +166,7 @@ def test_upload_50_mb(gateway, backend, tmp_path):
 
 @pytest.mark.skipif(SANITIZED, reason="the allocator of the sanitizer keeps what is freed")
 def test_slow_reader_costs_no_memory(gateway, backend):
-    """A client that does not read stops the service, not fills the worker; every octet comes in the end. R-4.4"""
+    """A client that does not read stops the service, not fills the worker; every octet comes in the end."""
     origin = Bulk()
     gw = site(gateway, backend(origin, read_body=False).url, workers=1, listener='timeouts = { write = "60s"; };')
     worker = gw.child("worker")
@@ -184,7 +184,7 @@ def test_slow_reader_costs_no_memory(gateway, backend):
 
 @pytest.mark.skipif(SANITIZED, reason="the allocator of the sanitizer keeps what is freed")
 def test_slow_service_costs_no_memory(gateway, backend):
-    """A service that does not read stops the client likewise. R-4.4"""
+    """A service that does not read stops the client likewise."""
     gate = threading.Event()
     origin = Bulk(gate)
     gw = site(gateway, backend(origin, read_body=False).url, workers=1,
@@ -229,7 +229,7 @@ def test_many_connections(gateway, backend):
 
 # --- versions and addresses --------------------------------------------------------------------------------
 def test_http_1_0(gateway, backend):
-    """1.0: no Host needed, closed after the answer unless kept alive, nothing chunked. R-6.1"""
+    """1.0: no Host needed, closed after the answer unless kept alive, nothing chunked."""
     gw = site(gateway, backend(lambda x: x.respond(200, {}, b"part and part", chunked=True)).url)
     with gw.client() as c:
         answer = c.ask("GET", "/", host=None, version="HTTP/1.0")
@@ -302,7 +302,7 @@ def test_client_that_takes_nothing(gateway, backend):
 
 
 def test_client_gone_cancels_upstream(gateway, backend):
-    """A client that goes mid-answer: the service's connection ends, counts return. R-4.3, S-AI-1"""
+    """A client that goes mid-answer: the service's connection ends, counts return."""
     origin = Bulk()
     gw = site(gateway, backend(origin, read_body=False).url)
     c = gw.client()
@@ -315,7 +315,7 @@ def test_client_gone_cancels_upstream(gateway, backend):
 
 
 def test_client_reset_before_the_answer(gateway, backend):
-    """A reset while the service still thinks. R-4.3"""
+    """A reset while the service still thinks."""
     gate, ended = threading.Event(), threading.Event()
 
     def think(x):
@@ -395,7 +395,7 @@ class Stale:
 
 @pytest.mark.parametrize("method,again", [("GET", True), ("PUT", True), ("POST", False), ("PATCH", False)])
 def test_stale_connection(gateway, backend, method, again):
-    """Octets went out on a reused connection that then closed: repeated where that is safe, else 502. S-TM-3"""
+    """Octets went out on a reused connection that then closed: repeated where that is safe, else 502."""
     b = backend(Stale())
     gw = site(gateway, b.url, workers=1, service="health = { passive = false; };")
     with gw.client() as c:
@@ -428,7 +428,7 @@ def test_closed_while_idle_is_no_error(gateway, backend):
 
 
 def test_connect_failure_goes_on(gateway, backend):
-    """Nobody listens on one endpoint: even POST goes to the next, and the failures are counted. R-2.4, S-TM-3"""
+    """Nobody listens on one endpoint: even POST goes to the next, and the failures are counted."""
     b = backend()
     gw = gateway("""
         services = ( { id = "s"; endpoints = ( { url = "http://127.0.0.1:@dead@"; }, { url = "@origin@"; } );
@@ -441,7 +441,7 @@ def test_connect_failure_goes_on(gateway, backend):
 
 
 def test_nobody_there(gateway):
-    """502 at once when nobody listens, 503 when the endpoint was taken out. G-FR-007, G-SC-008, S-EC-1"""
+    """502 at once when nobody listens, 503 when the endpoint was taken out. G-FR-007, G-SC-008"""
     gw = site(gateway, f"http://127.0.0.1:{free_port()}",
               service='retry = { attempts = 1; }; health = { passive = true; failures = 2; down = "30s"; };')
     began = time.monotonic()
@@ -453,7 +453,7 @@ def test_nobody_there(gateway):
 
 # --- trailers ----------------------------------------------------------------------------------------------
 def test_trailers(gateway, backend):
-    """They pass both ways, chunk sizes do not matter. R-6.1"""
+    """They pass both ways, chunk sizes do not matter."""
     def handler(x):
         assert x.request.trailers == [("X-Up", "1")]
         x.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Down\r\n\r\n"
@@ -596,7 +596,7 @@ def patiently(claim, tries=4):
 @pytest.mark.xdist_group("alone")
 def test_overhead_and_health(gateway, origin, tmp_path):
     """What the gateway adds at the median is far below 100 ms; /health takes less than 50.
-    G-SC-001, G-SC-002, G-SC-003, G-FR-005, S-NF-1"""
+    G-SC-001, G-SC-002, G-SC-003, G-FR-005"""
     gw = site(gateway, origin.url)
 
     def claim():

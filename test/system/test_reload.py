@@ -249,7 +249,7 @@ def test_reloads_at_once(gateway, backend):
 
 
 def test_many_routes(gateway, backend):
-    """5,000 routes load, match, and one more is added in a moment. F-PERF-02, R-1.2"""
+    """5,000 routes load, match, and one more is added in a moment. R-1.2"""
     b = backend()
     routes = ",\n".join(f'{{ id = "r{i}"; path = "/r/{i}/*"; service = "s"; }}' for i in range(5000))
     text = f'services = ( {{ id = "s"; url = "@origin@"; }} );\nroutes = ( {routes} @more@ );'

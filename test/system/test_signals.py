@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signals, the daemon, second instances, and who runs as whom. C-6, C-1, R-7.3, E-5, G-FR-005, F-INST-01"""
+"""Signals, the daemon, second instances, and who runs as whom. C-6, C-1, E-5, G-FR-005, F-INST-01"""
 import os
 import re
 import shutil

@@ -4,7 +4,7 @@
 
 N reloads (1,000) of changing configurations under full load: wrk, keep-alive connections that ask at odd
 times, long downloads from the first reload to the last. Not one request may fail, not one connection be
-closed, not one worker be replaced, and generations only grow. C-4, R-8.1, S-AD-2, F-PERF-02
+closed, not one worker be replaced, and generations only grow. C-4, R-8.1, S-AD-2
 """
 import argparse
 import hashlib
