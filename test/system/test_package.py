@@ -258,11 +258,13 @@ def test_top_level():
 
 # --- the demonstration -------------------------------------------------------------------------------------
 def test_demonstration():
-    """contrib/run: prints addresses that answer, and Ctrl-C leaves nothing behind."""
+    """contrib/run: prints addresses that answer, and Ctrl-C leaves nothing behind, also where a shell had it started
+    with INT ignored."""
     before = set(os.listdir("/dev/shm"))
     began = time.monotonic()
     with subprocess.Popen([str(TOP / "contrib/run"), str(BUILD)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          stdin=subprocess.DEVNULL, start_new_session=True) as demo:
+                          stdin=subprocess.DEVNULL, start_new_session=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) as demo:
         said = ""
         try:
             for line in demo.stdout:
