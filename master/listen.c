@@ -238,7 +238,8 @@ listens_prepare(struct listens *l, const struct listen_want *v, unsigned n, unsi
 			return -1;
 		}
 	}
-	memcpy(l->prepared.v, v, n * sizeof(*v));
+	if (n > 0)
+		memcpy(l->prepared.v, v, n * sizeof(*v));
 	l->prepared.n = n;
 	l->preparing = true;
 	return 1;

@@ -131,6 +131,7 @@ on_message(struct logger *l, struct msg *m)
 		reopen(&l->error);
 		reopen(&l->access);
 		log_set_fd(l->error.fd);
+		log_info("log files opened again");
 	} else if (m->type == MSG_LEVEL) {
 		uint32_t level = msg_u32(m);
 
