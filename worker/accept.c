@@ -20,6 +20,7 @@
 
 #define ACCEPT_BATCH    64
 #define ACCEPT_AGAIN_MS 200
+#define ACCEPT_LOG_MS   10000 /* a lasting want is not worth a line each time */
 
 static bool
 listener_full(const struct listener *l)
@@ -48,7 +49,10 @@ listeners_watch(struct worker *w)
 static void
 accept_pause(struct worker *w, const char *why)
 {
-	log_warn("accepting pauses: %s (%u connections open)", why, w->n_conns);
+	if (clock_ms() >= w->pause_logged_ms + ACCEPT_LOG_MS || w->pause_logged_ms == 0) {
+		log_warn("accepting pauses: %s (%u connections open)", why, w->n_conns);
+		w->pause_logged_ms = clock_ms();
+	}
 	metric_add(w->metrics, M_PROC_ACCEPT_PAUSES, 1);
 	w->paused = true;
 	list_each (n, &w->listeners)

@@ -3,6 +3,8 @@
  * See generation.h. The signal and the mailbox are only bells: what is looked at is the arena's
  * word, once a turn, so that bells may be lost or come together.
  */
+#include <sys/resource.h>
+
 #include "shm/base/base.h"
 #include "shm/base/bug.h"
 #include "shm/base/log.h"
@@ -13,7 +15,8 @@
 #include "worker/up/pool.h"
 #include "worker/worker_priv.h"
 
-#define SETTINGS_ID STR("gateway")
+#define SETTINGS_ID        STR("gateway")
+#define GENERATION_OWN_FDS 32 /* maps, channels, listeners */
 
 struct gen *
 gen_ref(struct gen *g)
@@ -91,6 +94,26 @@ generation_reopen(struct worker *w)
 	return 1;
 }
 
+/* A connection from a client may need one to an upstream: where descriptors are fewer than the
+ * limit wants, clients get half, or they would leave none for their own requests. */
+static unsigned
+generation_max_conns(const struct conf_settings *s)
+{
+	uint64_t wanted = s->limits.connections > 0 ? (uint64_t)s->limits.connections : UINT32_MAX;
+	struct rlimit r;
+	uint64_t room;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == RLIM_INFINITY)
+		return (unsigned)wanted;
+	room = r.rlim_cur > 2 * GENERATION_OWN_FDS ? (r.rlim_cur - GENERATION_OWN_FDS) / 2
+						   : GENERATION_OWN_FDS / 2;
+	if (room < wanted)
+		log_warn("limits.connections is %llu, but %llu open files allow for %llu",
+		    (unsigned long long)wanted, (unsigned long long)r.rlim_cur,
+		    (unsigned long long)room);
+	return (unsigned)MIN(wanted, room);
+}
+
 int
 generation_check(struct worker *w)
 {
@@ -108,8 +131,7 @@ generation_check(struct worker *w)
 		return -1;
 	gen_unref(&w->gen);
 	w->gen = g;
-	w->max_conns =
-	    g->s->limits.connections > 0 ? (unsigned)g->s->limits.connections : UINT32_MAX;
+	w->max_conns = generation_max_conns(g->s);
 	listeners_settle(w, t);
 	pool_sweep(w->up->pool);
 	log_debug("generation %llu", (unsigned long long)g->number);

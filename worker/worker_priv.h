@@ -55,6 +55,7 @@ struct worker {
 	unsigned max_conns;
 	bool paused; /* accepting: for want of descriptors, or at the limit */
 	struct timer accept_timer;
+	uint64_t pause_logged_ms;
 
 	enum drain_state drain;
 	uint64_t drain_deadline_ms; /* monotonic */
