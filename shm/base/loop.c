@@ -109,6 +109,15 @@ loop_mod(struct loop *l, struct watch *w, uint32_t events)
 	return w->events == events ? 1 : control(l, EPOLL_CTL_MOD, w, w->fd, events);
 }
 
+bool
+loop_pending(const struct loop *l, const struct watch *w)
+{
+	for (int i = l->at_event; i < l->n_events; i++)
+		if (l->events[i].data.ptr == w)
+			return true;
+	return false;
+}
+
 void
 loop_del(struct loop *l, struct watch *w)
 {

@@ -160,6 +160,7 @@ pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful)
 {
 	struct pool_row *r = pool_row(p, row);
 	struct list *n;
+	bool look;
 
 	while (r && (n = list_first(&r->idle))) {
 		struct upconn *c = container_of(n, struct upconn, node);
@@ -168,8 +169,11 @@ pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful)
 		    c->incarnation == incarnation)
 			return NULL; /* the others are older still */
 		pool_take(p, c);
+		/* An event that is still to be handed out: octets that came unasked would be taken
+		 * for the answer to the next request. */
+		look = careful || loop_pending(p->up->loop, &c->h1.stream.watch);
 		if (c->incarnation == incarnation &&
-		    (!careful || stream_idle_ok(&c->h1.stream) == 1)) {
+		    (!look || stream_idle_ok(&c->h1.stream) == 1)) {
 			c->h1.stream.on_event = h1_conn_event;
 			metric_add(p->up->metrics, M_PROC_UP_REUSED, 1);
 			return c;

@@ -4,6 +4,7 @@
  * it.
  */
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "shm/metric.h"
@@ -158,6 +159,47 @@ an_octet_nobody_asked_for_closes_it(void **state)
 	close(peer);
 }
 
+struct taker {
+	struct watch watch;
+	struct fixture *f;
+	struct upconn *got;
+	unsigned runs;
+};
+
+static void
+taker_event(struct watch *w, uint32_t events)
+{
+	struct taker *t = container_of(w, struct taker, watch);
+
+	(void)events;
+	t->runs++;
+	t->got = get(t->f, false);
+	loop_del(t->f->loop, w);
+}
+
+/* The octet was fetched in this very turn, behind the event of whoever wants the connection. */
+static void
+an_octet_on_its_way_closes_it_too(void **state)
+{
+	struct fixture *f = *state;
+	struct taker t = {.watch = {.fd = -1, .fn = taker_event}, .f = f};
+	int peer, fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	put(f, open_one(f, &peer), &roomy);
+	loop_turn(f->loop, 0);
+	assert_int_equal(loop_add(f->loop, &t.watch, fds[0], EPOLLIN), 1);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(send(peer, "H", 1, 0), 1);
+	loop_turn(f->loop, 0);
+	assert_int_equal(t.runs, 1);
+	assert_null(t.got);
+	assert_int_equal(pool_idle(f->up->pool), 0);
+	close(peer);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void
 its_end_closes_it(void **state)
 {
@@ -278,6 +320,7 @@ a_refused_connection_says_why(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(the_one_used_last_is_taken_first, setup, teardown),
     TEST_WITH(an_octet_nobody_asked_for_closes_it, setup, teardown),
+    TEST_WITH(an_octet_on_its_way_closes_it_too, setup, teardown),
     TEST_WITH(its_end_closes_it, setup, teardown),
     TEST_WITH(a_careful_request_looks_first, setup, teardown),
     TEST_WITH(it_is_not_kept_longer_than_said, setup, teardown),
