@@ -8,6 +8,7 @@
 #include "shm/base/clock.h"
 #include "worker/chain.h"
 #include "worker/conn.h"
+#include "worker/forward.h"
 #include "worker/generation.h"
 #include "worker/http/proto.h"
 #include "worker/obs/access.h"
@@ -110,6 +111,9 @@ step_log(struct req *r)
 {
 	struct worker *w = r->worker;
 
+	/* Gone before its head was there: a line has an id all the same. */
+	if (r->id.n == 0)
+		req_identify(r);
 	/* A head that came from the upstream and was not passed on is not what the client saw. */
 	if (!r->response_started)
 		r->out.status = 0;

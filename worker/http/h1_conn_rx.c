@@ -23,11 +23,23 @@ h1_rx_reset(struct h1_conn *c)
 	c->tx = (struct h1_tx){0};
 }
 
+/* The head is refused, and perhaps was never parsed: its answer's shape depends on the method. */
+static void
+h1_rx_note_head(struct h1_conn *c)
+{
+	if (c->server && c->x.rx->method_text.n == 0 && str_starts(buf_str(&c->rx), STR("HEAD "))) {
+		c->x.rx->method = METHOD_HEAD;
+		c->x.rx->method_text = STR("HEAD");
+	}
+}
+
 static void
 h1_rx_fail(struct h1_conn *c, enum reason why, bool gone)
 {
-	if (c->rx_state == H1_RX_HEAD) /* none of it was used up, all of it was received */
+	if (c->rx_state == H1_RX_HEAD) { /* none of it was used up, all of it was received */
 		c->x.rx_bytes += buf_len(&c->rx);
+		h1_rx_note_head(c);
+	}
 	c->rx_state = H1_RX_FAILED;
 	c->x.keepalive = false;
 	if (!c->x.why)
