@@ -97,7 +97,7 @@ generation_reopen(struct worker *w)
 /* A connection from a client may need one to an upstream: where descriptors are fewer than the
  * limit wants, clients get half, or they would leave none for their own requests. */
 static unsigned
-generation_max_conns(const struct conf_settings *s)
+generation_max_conns(const struct worker *w, const struct conf_settings *s)
 {
 	uint64_t wanted = s->limits.connections > 0 ? (uint64_t)s->limits.connections : UINT32_MAX;
 	struct rlimit r;
@@ -107,8 +107,8 @@ generation_max_conns(const struct conf_settings *s)
 		return (unsigned)wanted;
 	room = r.rlim_cur > 2 * GENERATION_OWN_FDS ? (r.rlim_cur - GENERATION_OWN_FDS) / 2
 						   : GENERATION_OWN_FDS / 2;
-	if (room < wanted)
-		log_warn("limits.connections is %llu, but %llu open files allow for %llu",
+	if (room < wanted && room != w->max_conns)
+		log_info("limits.connections is %llu, but %llu open files allow for %llu",
 		    (unsigned long long)wanted, (unsigned long long)r.rlim_cur,
 		    (unsigned long long)room);
 	return (unsigned)MIN(wanted, room);
@@ -131,7 +131,7 @@ generation_check(struct worker *w)
 		return -1;
 	gen_unref(&w->gen);
 	w->gen = g;
-	w->max_conns = generation_max_conns(g->s);
+	w->max_conns = generation_max_conns(w, g->s);
 	listeners_settle(w, t);
 	pool_sweep(w->up->pool);
 	log_debug("generation %llu", (unsigned long long)g->number);
