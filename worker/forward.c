@@ -172,10 +172,12 @@ forward_make_host(struct req *r)
 
 	if (s && s->host == HOST_FIXED)
 		host = s->host_value;
-	if (f)
+	if (f) {
 		f->value = host;
-	else
+		f->wire = false;
+	} else {
 		head_add_id(&r->in, HDR_HOST, host);
+	}
 	r->host_made = host.p;
 }
 
@@ -206,6 +208,7 @@ forward_host(struct req *r, struct str endpoint_host)
 		return;
 	if ((s && s->host == HOST_ENDPOINT) || f->value.n == 0 || r->host_made == NULL) {
 		f->value = endpoint_host;
+		f->wire = false;
 		r->host_made = endpoint_host.p;
 	}
 }

@@ -126,7 +126,7 @@ read_field(struct reader *r, struct str line, enum reason *why_r)
 {
 	struct head *h = r->h;
 	size_t n = octet_span(line, OCT_TOKEN);
-	const struct hdr *f;
+	struct hdr *f;
 
 	if (n == 0 || n + 3 > line.n || line.p[n] != ':' || line.p[line.n - 2] != '\r')
 		return refuse(REASON_BAD_HEADER, why_r);
@@ -134,6 +134,7 @@ read_field(struct reader *r, struct str line, enum reason *why_r)
 	    !head_add(h, str_n(line.p, n), str_trim(str_n(line.p + n + 1, line.n - n - 3))))
 		return refuse(REASON_HEADERS_TOO_LARGE, why_r);
 	f = &h->h[h->n - 1];
+	f->wire = true; /* h1_scan has seen every octet of the value */
 	if (h->request && h->first[f->id] != f && (hdr_flags(f->id) & HDR_ONCE) != 0)
 		return refuse(f->id == HDR_HOST ? REASON_BAD_HOST : REASON_BAD_HEADER, why_r);
 	return frames(f->id) ? parser_feed(r, line, why_r) : 1;

@@ -77,6 +77,16 @@ is_ours(unsigned id)
 	return id == HDR_CONTENT_LENGTH || id == HDR_TRANSFER_ENCODING || id == HDR_CONNECTION;
 }
 
+/* What came from the wire was checked there; what was made here is checked before it goes out. */
+static bool
+is_fit(const struct hdr *f)
+{
+	if (f->wire)
+		return true;
+	/* Known names are in the table. */
+	return (f->id != HDR_OTHER || octet_token(f->name)) && octet_text(f->value);
+}
+
 /* Octets the fields take, or -1 when one is not fit for a head. */
 static ssize_t
 fields_size(const struct hdr *h, uint32_t n)
@@ -88,9 +98,7 @@ fields_size(const struct hdr *h, uint32_t n)
 
 		if (f->gone || is_ours(f->id))
 			continue;
-		if (f->id == HDR_OTHER && !octet_token(f->name)) /* others are in the table */
-			return -1;
-		if (!octet_text(f->value))
+		if (!is_fit(f))
 			return -1;
 		size += f->name.n + f->value.n + 4;
 	}

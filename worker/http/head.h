@@ -30,6 +30,7 @@ struct hdr {
 	struct str name, value;
 	uint16_t id; /* enum hdr_id */
 	bool gone;   /* removed; writers skip it */
+	bool wire;   /* as a codec read and checked it; whoever changes it clears this */
 };
 
 enum body_kind {
