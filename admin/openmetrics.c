@@ -7,6 +7,7 @@
 
 #include "admin/admin_priv.h"
 #include "conf/service.h"
+#include "shm/base/bug.h"
 #include "shm/base/clock.h"
 
 #define LOAD(word) atomic_load_explicit(&(word), memory_order_relaxed)
@@ -14,7 +15,11 @@
 struct exposition {
 	struct admin *a;
 	struct gbuf *out;
-	struct conf_object object; /* of the row being written */
+	struct row_name {
+		enum metric_scope scope; /* PROC: nobody's, not written */
+		struct str id;           /* in the map */
+	} * row;                         /* of metrics; [0] is "(other)", in every scope */
+	uint32_t rows, rows_used;
 };
 
 static void
@@ -70,23 +75,39 @@ write_proc(struct exposition *x)
 		    reason_table[i].word, metric_reason_sum(x->a->metrics, i));
 }
 
-/* Names the row: its object's id, or "(other)", which is no id. False when the object is gone. */
-static bool
-row_name(struct exposition *x, uint32_t row, enum metric_scope scope, struct str *name_r)
+/* Whose row it is. A number may have been given to another object since the row was taken. */
+static void
+name_row(struct exposition *x, uint32_t i)
 {
-	enum metric_scope is;
+	enum metric_scope scope;
 	uint32_t number, incarnation;
-	enum conf_kind kind = scope == METRIC_ROUTE ? CONF_ROUTE : CONF_SERVICE;
+	struct conf_object o;
 
-	if (metric_row_key(x->a->metrics, row, &is, &number, &incarnation) != 1)
+	if (metric_row_key(x->a->metrics, i, &scope, &number, &incarnation) != 1)
+		return;
+	x->rows_used++;
+	if (table_object(
+		x->a->table, scope == METRIC_ROUTE ? CONF_ROUTE : CONF_SERVICE, number, &o) == 1 &&
+	    metric_incarnation(o.id) == incarnation)
+		x->row[i] = (struct row_name){scope, o.id};
+}
+
+static void
+name_rows(struct exposition *x)
+{
+	x->rows = metric_rows(x->a->metrics);
+	x->row = xcalloc(x->rows, sizeof(*x->row));
+	x->row[0].id = STR("(other)");
+	for (uint32_t i = 1; i < x->rows; i++)
+		name_row(x, i);
+}
+
+static bool
+row_name(const struct exposition *x, uint32_t row, enum metric_scope scope, struct str *name_r)
+{
+	if (row != 0 && x->row[row].scope != scope)
 		return false;
-	if (row == 0) {
-		*name_r = STR("(other)");
-		return true;
-	}
-	if (is != scope || table_object(x->a->table, kind, number, &x->object) != 1)
-		return false;
-	*name_r = x->object.id;
+	*name_r = x->row[row].id;
 	return true;
 }
 
@@ -110,7 +131,7 @@ write_labelled(struct exposition *x, unsigned id, bool first)
 
 	if (first)
 		family(x->out, m->exported, kind_word(m->kind), m->help);
-	for (uint32_t row = 0; row < metric_rows(x->a->metrics); row++) {
+	for (uint32_t row = 0; row < x->rows; row++) {
 		struct str name;
 
 		if (!row_name(x, row, m->scope, &name))
@@ -164,7 +185,7 @@ write_histogram(struct exposition *x, enum histogram_id id)
 	const struct histogram_info *h = &histogram_table[id];
 
 	family(x->out, h->exported, "histogram", h->help);
-	for (uint32_t row = 0; row < metric_rows(x->a->metrics); row++) {
+	for (uint32_t row = 0; row < x->rows; row++) {
 		uint64_t buckets[METRIC_BUCKETS], sum_us;
 		struct str name;
 
@@ -210,6 +231,18 @@ endpoint_value(struct exposition *x, const struct endpoint_ref *e, enum endpoint
 	}
 }
 
+/* Two host names may have one address; it has one row, and one name here. */
+static bool
+written_before(const struct endpoint_set *set, uint32_t i, struct str name)
+{
+	struct endpoint_ref e;
+
+	for (uint32_t k = 0; k < i; k++)
+		if (endpoint_set_get(set, k, &e) == 1 && str_eq(e.name, name))
+			return true;
+	return false;
+}
+
 static void
 write_endpoint_set(struct exposition *x, const struct conf_object *o, enum endpoint_series which)
 {
@@ -220,7 +253,7 @@ write_endpoint_set(struct exposition *x, const struct conf_object *o, enum endpo
 	for (uint32_t i = 0; i < set.n; i++) {
 		struct endpoint_ref e;
 
-		if (endpoint_set_get(&set, i, &e) != 1)
+		if (endpoint_set_get(&set, i, &e) != 1 || written_before(&set, i, e.name))
 			continue;
 		gbuf_printf(x->out, "%s{", endpoint_series[which].name);
 		label(x->out, "service", o->id);
@@ -272,6 +305,13 @@ write_instance(struct exposition *x)
 	    arena_endpoints_used(a->arena));
 	simple(x->out, "gateway_endpoint_rows", "gauge", "Endpoint rows of the arena",
 	    arena_head(a->arena)->endpoints);
+	simple(x->out, "gateway_service_rows_used", "gauge", "Service rows of the arena in use",
+	    table_count(a->table, CONF_SERVICE));
+	simple(x->out, "gateway_service_rows", "gauge", "Service rows of the arena",
+	    arena_head(a->arena)->services);
+	simple(x->out, "gateway_metric_rows_used", "gauge",
+	    "Metric rows taken by routes and services since the start", x->rows_used);
+	simple(x->out, "gateway_metric_rows", "gauge", "Metric rows", x->rows - 1);
 	family(x->out, "gateway_build_info", "gauge", "Version, as a label");
 	gbuf_printf(x->out, "gateway_build_info{version=\"%s\"} 1\n", GW_VERSION);
 }
@@ -356,6 +396,7 @@ openmetrics_write(struct admin *a, struct gbuf *out)
 {
 	struct exposition x = {.a = a, .out = out};
 
+	name_rows(&x);
 	write_instance(&x);
 	write_proc(&x);
 	write_rows(&x);
@@ -364,4 +405,5 @@ openmetrics_write(struct admin *a, struct gbuf *out)
 	write_endpoints(&x);
 	write_rings(&x);
 	write_processes(&x);
+	free(x.row);
 }

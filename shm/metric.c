@@ -12,6 +12,7 @@
 #include "shm/metric.h"
 
 #include "shm/base/bug.h"
+#include "shm/base/hash.h"
 
 const struct metric_info metric_table[METRIC_ALL_COUNT] = {
 #define METRIC(SCOPE, NAME, kind, exported, label, help)                                           \
@@ -240,6 +241,16 @@ key_hash(uint64_t key)
 {
 	key = (key ^ key >> 32) * UINT64_C(0x9e3779b97f4a7c15);
 	return (uint32_t)(key >> 32);
+}
+
+uint32_t
+metric_incarnation(struct str id)
+{
+	struct digest d = digest_of(id);
+	uint32_t incarnation;
+
+	memcpy(&incarnation, d.b, sizeof(incarnation));
+	return incarnation;
 }
 
 uint32_t

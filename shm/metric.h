@@ -9,6 +9,7 @@
 #define GW_METRIC_H
 
 #include "shm/base/base.h"
+#include "shm/base/str.h"
 #include "shm/region.h"
 #include "shm/reason.h"
 
@@ -79,9 +80,11 @@ void metric_sub(struct metrics *m, enum metric_all id, uint64_t n); /* gauges */
 void metric_set(struct metrics *m, enum metric_all id, uint64_t v);
 void metric_reason(struct metrics *m, enum reason why);
 /* Row for a labelled object: number = the object's number in the map (below 2^28), incarnation
- * distinguishes reuse. 0 when there is no room. Look it up once per plan. */
+ * (metric_incarnation of its id) tells it from who had that number before. 0 when there is no room.
+ * Look it up once per plan. */
 uint32_t metric_row(
     struct metrics *m, enum metric_scope scope, uint32_t number, uint32_t incarnation);
+uint32_t metric_incarnation(struct str id);
 void metric_row_add(struct metrics *m, uint32_t row, enum metric_all id, uint64_t n);
 void metric_row_observe(struct metrics *m, uint32_t row, enum histogram_id h, uint64_t us);
 

@@ -168,16 +168,10 @@ plan_settle(struct plan *p)
 	p->body_limit = r->limits.body;
 }
 
-/* Rows are told apart by number and id: a number that is given to another object later gets a row
- * of its own. */
 static uint32_t
 plan_metric_row(struct plans *ps, enum metric_scope scope, uint32_t number, struct str id)
 {
-	struct digest d = digest_of(id);
-	uint32_t incarnation;
-
-	memcpy(&incarnation, d.b, sizeof(incarnation));
-	return metric_row(ps->metrics, scope, number, incarnation);
+	return metric_row(ps->metrics, scope, number, metric_incarnation(id));
 }
 
 struct plan_source {

@@ -509,6 +509,24 @@ def test_exposition(site):
     assert gw.ctl("metrics").stdout.split("gateway_", 1)[0] == raw_text.split("gateway_", 1)[0]
 
 
+def test_no_sample_twice(gateway, backend):
+    """Numbers that routes and services leave are given to others, and two host names may have one address: neither
+    writes a sample twice, or what one counted under the name of another. R-10.1"""
+    conf = '''services = ( { id = "%s"; endpoints = ( { url = "http://localhost:@at@"; }, { url = "@one@"; } ); } );
+              routes = ( { id = "%s"; path = "/%s"; service = "%s"; } );'''
+    one = backend()
+    gw = gateway(conf % (("a",) * 4), one=one.url, at=one.port)
+    for count, name in enumerate("abcd", 1):
+        gw.reload(conf % ((name,) * 4), one=one.url, at=one.port)
+        for _ in range(count):
+            assert gw.ask("GET", f"/{name}").status == 200
+    samples = [line.rsplit(" ", 1) for line in gw.ctl("metrics").stdout.splitlines() if not line.startswith("#")]
+    names = [name for name, _ in samples]
+    assert len(names) == len(set(names)), {n for n in names if names.count(n) > 1}
+    assert dict(samples)['gateway_route_requests_total{route="d",code="2xx"}'] == "4"
+    assert gw.metric("gateway_metric_rows_used") == 8
+
+
 def test_counters_are_exact(site):
     """After so many requests each counter says so many, summed over the workers. F-OBS-02, R-10.1, R-10.2"""
     gw, one, two = site
