@@ -19,7 +19,8 @@ ctl_help(FILE *f)
 	    "  -h, --help            this text\n\ncommands:\n",
 	    CTL_SOCKET_DEFAULT);
 	for (const struct ctl_command *k = ctl_commands; k->words != NULL; k++)
-		fprintf(f, "  %s %s\n        %s\n", k->words, k->args, k->help);
+		fprintf(f, "  %s%s%s\n        %s\n", k->words, k->args[0] != 0 ? " " : "", k->args,
+		    k->help);
 	fprintf(f, "\nexit status: 0 done, 1 refused, 2 wrong usage, 3 not reachable\n");
 }
 
