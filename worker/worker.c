@@ -304,6 +304,7 @@ worker_tear_down(struct worker *w)
 	ws_pool_fini(&w->ws_pool);
 	buf_pool_fini(&w->bufs);
 	loop_free(&w->loop);
+	ring_close(&w->ring);
 	metrics_close(&w->metrics);
 	region_detach(&w->metrics_region);
 	region_detach(&w->access_region);
