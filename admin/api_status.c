@@ -78,6 +78,23 @@ api_status(struct call *c)
 	call_json(c, 200, status_json(c, false));
 }
 
+/* Processes that ended and wait for the end of their back-off. */
+static json_t *
+waiting_json(struct admin *a)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < PROCS_MAX; i++) {
+		struct proc_row *row = &a->procs->row[i];
+
+		if (LOAD(row->state) == PROC_DEAD)
+			json_array_append_new(
+			    list, json_sprintf("%s %u", proc_kind_word(LOAD(row->kind)),
+				      (unsigned)LOAD(row->slot)));
+	}
+	return list;
+}
+
 /* Endpoints whose names did not resolve: each stays down until a reload finds it. */
 static json_t *
 unresolved_json(struct admin *a)
@@ -124,6 +141,7 @@ api_status_full(struct call *c)
 	json_object_set_new(j, "run_directory", json_string(a->h->run_dir));
 	json_object_set_new(j, "master_pid", json_integer(a->h->master));
 	json_object_set_new(j, "fill", fill_json(a));
+	json_object_set_new(j, "waiting_to_start", waiting_json(a));
 	json_object_set_new(j, "unresolved", unresolved_json(a));
 	json_object_set_new(j, "metrics_listener",
 	    a->metrics_error == NULL ? json_string("ok") : json_string(a->metrics_error));

@@ -343,10 +343,12 @@ write_rings(struct exposition *x)
 	    "Times a ring was reset for malformed content", sum.corrupt);
 }
 
-enum proc_series { PS_RSS, PS_CPU, PS_FDS, PS_RESTARTS, PS_COUNT };
+enum proc_series { PS_UP, PS_RSS, PS_CPU, PS_FDS, PS_RESTARTS, PS_COUNT };
 static const struct {
 	const char *name, *type, *help;
 } proc_series[PS_COUNT] = {
+    [PS_UP] = {"gateway_process_up", "gauge",
+	"1 when the process is up, 0 while it starts or waits to"},
     [PS_RSS] = {"gateway_process_resident_bytes", "gauge",
 	"Resident memory by process, shared pages included"},
     [PS_CPU] = {"gateway_process_cpu_seconds_total", "counter",
@@ -359,6 +361,9 @@ static void
 write_proc_value(struct gbuf *out, const struct proc_row *row, enum proc_series which)
 {
 	switch (which) {
+	case PS_UP:
+		gbuf_printf(out, "%d\n", LOAD(row->state) == PROC_UP);
+		break;
 	case PS_RSS:
 		gbuf_printf(out, "%" PRIu64 "\n", LOAD(row->rss));
 		break;

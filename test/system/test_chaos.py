@@ -202,6 +202,21 @@ def test_backs_off(gateway, origin):
     assert not load.lost
 
 
+def test_back_off_is_told(gateway):
+    """status, the list of processes and the metrics say that one waits to be started again. C-1"""
+    gw = gateway('''supervision = { respawn_min = "1h"; respawn_max = "1h"; };
+                    routes = ( { id = "t"; path = "/*"; policies = ( { policy = "fixed_response"; } ); } );''')
+    first = gw.child("gw-prober")
+    assert gw.metric("gateway_process_up", kind="prober") == 1
+    os.kill(first, signal.SIGKILL)
+    replaced(gw, "prober", {first})
+    os.kill(gw.child("gw-prober"), signal.SIGKILL)
+    until(lambda: gw.ctl_json("status")["waiting_to_start"] == ["prober 0"], 10, "the back-off")
+    assert [p["state"] for p in gw.ctl_json("workers")["processes"] if p["kind"] == "prober"] == ["dead"]
+    assert gw.metric("gateway_process_up", kind="prober") == 0
+    assert gw.ask("GET", "/").status == 200
+
+
 def test_all_at_once(gateway, origin):
     """Every child killed in one moment: all come back, and serve."""
     gw = site(gateway, origin.url)
