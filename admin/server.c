@@ -88,36 +88,6 @@ session_drop_input(struct session *s, size_t n)
 	s->in.n -= n;
 }
 
-static const char *
-status_text(unsigned status)
-{
-	static const struct {
-		unsigned status;
-		const char *text;
-	} texts[] = {
-	    {200, "OK"},
-	    {202, "Accepted"},
-	    {204, "No Content"},
-	    {400, "Bad Request"},
-	    {401, "Unauthorized"},
-	    {403, "Forbidden"},
-	    {404, "Not Found"},
-	    {405, "Method Not Allowed"},
-	    {409, "Conflict"},
-	    {413, "Content Too Large"},
-	    {422, "Unprocessable Content"},
-	    {431, "Request Header Fields Too Large"},
-	    {500, "Internal Server Error"},
-	    {503, "Service Unavailable"},
-	    {504, "Gateway Timeout"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		if (texts[i].status == status)
-			return texts[i].text;
-	return "Error";
-}
-
 void
 session_answer(struct session *s, unsigned status, const char *content_type, struct str body)
 {
@@ -125,7 +95,7 @@ session_answer(struct session *s, unsigned status, const char *content_type, str
 
 	s->out.n = 0;
 	s->out_at = 0;
-	gbuf_printf(&s->out, "HTTP/1.1 %u %s\r\n", status, status_text(status));
+	gbuf_printf(&s->out, "HTTP/1.1 %u %.*s\r\n", status, STR_ARG(h1_reason_phrase(status)));
 	if (status != 204)
 		gbuf_printf(
 		    &s->out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, body.n);
@@ -147,8 +117,9 @@ session_problem(struct session *s, unsigned status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	json_t *j = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title",
-	    status_text(status), "status", (int)status, "detail", detail);
+	struct str title = h1_reason_phrase(status);
+	json_t *j = json_pack("{s:s, s:s%, s:i, s:s}", "type", "about:blank", "title", title.p,
+	    title.n, "status", (int)status, "detail", detail);
 	char *text = j != NULL ? json_dumps(j, JSON_INDENT(2)) : NULL;
 
 	json_decref(j);

@@ -58,6 +58,9 @@ void h1_chunk_init(struct h1_chunk *c);
 int h1_chunk_next(struct h1_chunk *c, struct str data, struct head *h, struct str *part_r,
     uint32_t *used_r) NODISCARD;
 
+/* "Not Found" for 404 (RFC 9110 15); empty for a status that has no phrase here. */
+struct str h1_reason_phrase(unsigned status);
+
 /* Writers: into ws, contiguous. STR_NONE over the limit. Only parsed fields are written, never raw
  * input; names and values are checked again for CR, LF and NUL. They add Content-Length or
  * Transfer-Encoding from h->body, and Connection as told. */

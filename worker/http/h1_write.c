@@ -59,15 +59,19 @@ static const struct {
     {505, "HTTP Version Not Supported"},
 };
 
+struct str
+h1_reason_phrase(unsigned status)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(reasons); i++)
+		if (reasons[i].status == status)
+			return str_of(reasons[i].text);
+	return STR("");
+}
+
 static struct str
 reason_of(const struct head *h)
 {
-	if (h->reason.n > 0)
-		return h->reason;
-	for (unsigned i = 0; i < ARRAY_LEN(reasons); i++)
-		if (reasons[i].status == h->status)
-			return str_of(reasons[i].text);
-	return STR("");
+	return h->reason.n > 0 ? h->reason : h1_reason_phrase(h->status);
 }
 
 /* Written by us from what the head says, whatever the list has. */
