@@ -266,6 +266,10 @@ conn_after(struct conn *c, unsigned after)
 		conn_set_state(c, CONN_IDLE);
 		return;
 	}
+	/* A client that said it was through and sent more all the same. */
+	if (after == AFTER_CLOSE &&
+	    (h1_conn_pending(&c->h1) || (c->h1.stream.readable && !c->h1.eof)))
+		after = AFTER_LINGER;
 	if (after == AFTER_LINGER && !x->gone && c->state == CONN_REQUEST)
 		conn_linger(c);
 	else

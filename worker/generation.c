@@ -12,6 +12,7 @@
 #include "worker/accept.h"
 #include "worker/generation.h"
 #include "worker/plan.h"
+#include "worker/up/endpoints.h"
 #include "worker/up/pool.h"
 #include "worker/worker_priv.h"
 
@@ -75,9 +76,8 @@ generation_tell(struct worker *w)
 
 /* The map moved to another directory: repaired, grown, or of another format. */
 static int
-generation_reopen(struct worker *w)
+generation_reopen(struct worker *w, uint64_t epoch)
 {
-	uint64_t epoch = atomic_load_explicit(&arena_head(w->arena)->epoch, memory_order_acquire);
 	const char *error = "";
 	struct table *t;
 
@@ -91,6 +91,9 @@ generation_reopen(struct worker *w)
 	w->table = t;
 	w->epoch = epoch;
 	w->reading = false;
+	/* Numbers of the new map may be the old one's, for other things. */
+	plans_forget(w->plans);
+	endpoints_clear(w->up);
 	return 1;
 }
 
@@ -117,14 +120,15 @@ generation_max_conns(const struct worker *w, const struct conf_settings *s)
 int
 generation_check(struct worker *w)
 {
-	uint64_t now =
-	    atomic_load_explicit(&arena_head(w->arena)->generation, memory_order_acquire);
+	struct arena_head *h = arena_head(w->arena);
+	uint64_t now = atomic_load_explicit(&h->generation, memory_order_acquire);
+	uint64_t epoch = atomic_load_explicit(&h->epoch, memory_order_acquire);
 	struct table *t;
 	struct gen *g;
 
-	if (likely(w->gen && w->gen->number >= now))
+	if (likely(w->gen && w->gen->number >= now && w->epoch == epoch))
 		return 1;
-	if (generation_reopen(w) < 0 || !(t = worker_table(w)))
+	if (generation_reopen(w, epoch) < 0 || !(t = worker_table(w)))
 		return -1;
 	g = generation_read(t);
 	if (!g)

@@ -101,6 +101,13 @@ plan_unref(struct plans *ps, struct plan **pp)
 		plans_trim(ps);
 }
 
+void
+plans_forget(struct plans *ps)
+{
+	for (uint32_t i = 0; i < ps->n_slots; i++)
+		ps->slot[i].plan = NULL;
+}
+
 unsigned
 plans_count(const struct plans *ps)
 {

@@ -46,6 +46,8 @@ void plans_free(struct plans **p);
 struct plan *plan_get(struct plans *p, struct table *t, uint32_t route);
 void plan_ref(struct plan *p);
 void plan_unref(struct plans *ps, struct plan **p);
+/* Another map: numbers are looked up again, content stays known. */
+void plans_forget(struct plans *p);
 unsigned plans_count(const struct plans *p);
 
 #endif
