@@ -114,8 +114,8 @@ a_line_says_all_of_it(void **state)
 	    "\"status\":200,\"route\":\"orders\",\"service\":\"shop\",\"endpoint\":\"10.1.1.1:80\","
 	    "\"attempts\":2,\"reused\":true,\"bytes_in\":100,\"bytes_out\":1234,\"body_in\":0,"
 	    "\"body_out\":1000,\"generation\":42,\"total_ms\":21.000,\"head_ms\":0.001,"
-	    "\"policies_ms\":0.350,\"connect_ms\":0.000,\"first_byte_ms\":20.000,\"body_ms\":0.500,"
-	    "\"user_agent\":\"curl/8\"}\n";
+	    "\"policies_ms\":0.350,\"connect_ms\":0.000,\"send_ms\":0.100,\"first_byte_ms\":20.000,"
+	    "\"body_ms\":0.500,\"user_agent\":\"curl/8\"}\n";
 
 	(void)state;
 	fill();
