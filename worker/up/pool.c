@@ -102,11 +102,13 @@ pool_drop(struct upconn *c)
 	pool_close(p, &c);
 }
 
-/* Whatever happens on an idle connection, it was not asked for. */
+/* Whatever comes on an idle connection was not asked for. But an event may be the late one of
+ * octets that were read with an earlier, and then nothing comes. */
 static void
 pool_idle_event(struct stream *s)
 {
-	pool_drop(container_of(s, struct upconn, h1.stream));
+	if (stream_idle_ok(s) != 1)
+		pool_drop(container_of(s, struct upconn, h1.stream));
 }
 
 static void

@@ -200,6 +200,25 @@ an_octet_on_its_way_closes_it_too(void **state)
 	close(fds[1]);
 }
 
+/* The answer's last octets were read in an earlier event's turn: theirs comes when all is done. */
+static void
+a_late_event_without_octets_leaves_it(void **state)
+{
+	struct fixture *f = *state;
+	struct upconn *c;
+	int peer;
+	char b;
+
+	c = open_one(f, &peer);
+	assert_int_equal(send(peer, "H", 1, 0), 1);
+	assert_int_equal(stream_read(&c->h1.stream, &b, 1), 1);
+	put(f, c, &roomy);
+	loop_turn(f->loop, 0);
+	assert_int_equal(pool_idle(f->up->pool), 1);
+	assert_false(closed(peer));
+	close(peer);
+}
+
 static void
 its_end_closes_it(void **state)
 {
@@ -321,6 +340,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(the_one_used_last_is_taken_first, setup, teardown),
     TEST_WITH(an_octet_nobody_asked_for_closes_it, setup, teardown),
     TEST_WITH(an_octet_on_its_way_closes_it_too, setup, teardown),
+    TEST_WITH(a_late_event_without_octets_leaves_it, setup, teardown),
     TEST_WITH(its_end_closes_it, setup, teardown),
     TEST_WITH(a_careful_request_looks_first, setup, teardown),
     TEST_WITH(it_is_not_kept_longer_than_said, setup, teardown),
