@@ -40,7 +40,6 @@ header openssl/         shm/base/hash.c
 header jansson.h        conf/show conf/json admin/
 header ares.h           conf/resolve
 header seccomp.h        shm/base/sandbox
-header cap-ng.h         shm/base/sandbox
 header cmocka.h         test/
 TABLE
 

@@ -247,6 +247,15 @@ def test_containerfile():
     """The Containerfile stops by QUIT and starts the program in the foreground."""
     text = (TOP / "contrib/container/Containerfile").read_text()
     assert re.search(r"(?m)^STOPSIGNAL SIGQUIT$", text) and re.search(r"(?m)^(ENTRYPOINT|CMD) \[", text)
+    # The second stage has the libraries that the programs are linked with, and no others.
+    linked = subprocess.run(["ldd", BUILD / "gateway", BUILD / "gatewayctl"], capture_output=True, text=True, check=True).stdout
+    libs = {lib for lib in re.findall(r"(?m)^\s+(lib[\w-]+)\.so", linked)} - {
+        "libc", "libm", "libdl", "librt", "libpthread", "libresolv", "libgcc_s", "libasan", "libubsan", "libstdc"}
+    installed = set(re.findall(r"\b(lib[\w.-]+)", text.rsplit("FROM", 1)[1].split("rm -rf", 1)[0]))
+    package = {"libcrypto": "libssl3", "libcares": "libc-ares2", "libconfig": "libconfig9", "libjansson": "libjansson4",
+               "liblmdb": "liblmdb0", "libpcre2-8": "libpcre2-8-0", "libseccomp": "libseccomp2",
+               "libhttp_parser": "libhttp-parser2.9"}
+    assert {package.get(lib, lib) for lib in libs} == installed
 
 
 def test_top_level():
