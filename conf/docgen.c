@@ -187,7 +187,7 @@ static const char tail[] = ".Sh FILES\n"
 			   ".Xr gateway 8 ,\n"
 			   ".Xr gatewayctl 1\n";
 
-/* conf/README says the same, with examples of every rule. */
+/* contrib/doc/routing says the same, with examples of every rule. */
 static const char precedence[] =
     ".Sh WHICH ROUTE TAKES A REQUEST\n"
     "A route stands for a request when its path, its listener and all its conditions hold.\n"

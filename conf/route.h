@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A route: what it matches and where it goes. Rows in route.c. Precedence is documented in
- * conf/README and nowhere else.
+ * A route: what it matches and where it goes. Rows in route.c. Precedence: gateway.conf(5), with
+ * examples in contrib/doc/routing.
  */
 #ifndef GW_ROUTE_H
 #define GW_ROUTE_H

@@ -57,8 +57,8 @@ int table_endpoints(struct table *t, uint32_t service, struct endpoint_set *s_r)
 int endpoint_set_get(
     const struct endpoint_set *s, uint32_t i, struct endpoint_ref *e_r) NODISCARD; /* 1 or -1 */
 
-/* Routing. Precedence (the whole of it, see conf/README): host exact, then the longest wildcard,
- * then routes without host; within a host the deepest path node, literal segments before
+/* Routing. Precedence (the whole of it, see contrib/doc/routing): host exact, then the longest
+ * wildcard, then routes without host; within a host the deepest path node, literal segments before
  * parameters; at a node exact, then regex, then prefix; at equal paths higher priority, more
  * conditions, smaller id. The first candidate that `accept` takes wins. */
 #define MATCH_PARAMS 16

@@ -44,7 +44,7 @@ install: all doc
 		$(INSTALL) -m 644 contrib/gateway.logrotate $(SYSCONF)/logrotate.d/gateway
 	test -e $(SYSCONF)/sysconfig/gateway || \
 		$(INSTALL) -m 640 contrib/gateway.sysconfig $(SYSCONF)/sysconfig/gateway
-	$(INSTALL) -m 644 README LICENSE SECURITY $(DESTDIR)$(docdir)/
+	$(INSTALL) -m 644 README LICENSE SECURITY contrib/doc/* $(DESTDIR)$(docdir)/
 	$(INSTALL) -m 644 conf/gateway.conf $(DESTDIR)$(docdir)/gateway.conf.sample
 	test -e $(SYSCONF)/gateway/gateway.conf || \
 		$(INSTALL) -m 644 conf/gateway.conf $(SYSCONF)/gateway/gateway.conf

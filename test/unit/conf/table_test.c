@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * R-1.2, S-RT-1, F-TEST-01: which route takes a request, one rule after the other (conf/README,
- * "Precedence"). All rules at once, at random: table_random_test.c.
+ * R-1.2, S-RT-1, F-TEST-01: which route takes a request, one rule after the other
+ * (contrib/doc/routing, "Precedence"). All rules at once, at random: table_random_test.c.
  */
 #include "test/unit/conf/routes.h"
 
