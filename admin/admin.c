@@ -58,12 +58,9 @@ admin_message(struct admin *a, struct msg *m)
 	case MSG_ENDPOINT_DONE:
 		api_on_endpoint_done(a, m);
 		break;
-	case MSG_LEVEL: {
-		uint32_t level = msg_u32(m); /* not within MIN, which would read it twice */
-
-		log_set_level((enum log_level)MIN(level, (uint32_t)LOG_DEBUG_L));
+	case MSG_LEVEL:
+		log_set_level(msg_u32(m));
 		break;
-	}
 	default:
 		log_warn("admin: unexpected message %s", msg_type_name(m->type));
 		msg_drop(m);

@@ -249,12 +249,9 @@ master_message(struct keeper *k, struct msg *m)
 	case MSG_ABORT:
 		on_abort(k, m);
 		break;
-	case MSG_LEVEL: {
-		uint32_t level = msg_u32(m); /* not within MIN, which would read it twice */
-
-		log_set_level((enum log_level)MIN(level, (uint32_t)LOG_DEBUG_L));
+	case MSG_LEVEL:
+		log_set_level(msg_u32(m));
 		break;
-	}
 	default:
 		log_error("keeper: unexpected message %s", msg_type_name(m->type));
 		msg_drop(m);

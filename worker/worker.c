@@ -105,8 +105,8 @@ worker_level(struct msg *m)
 {
 	uint32_t level = msg_u32(m);
 
-	if (msg_end(m) > 0 && level <= LOG_DEBUG_L)
-		log_set_level((enum log_level)level);
+	if (msg_end(m) > 0)
+		log_set_level(level);
 }
 
 static void

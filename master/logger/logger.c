@@ -136,7 +136,7 @@ on_message(struct logger *l, struct msg *m)
 		uint32_t level = msg_u32(m);
 
 		if (msg_end(m) == 1)
-			log_set_level(MIN(level, (uint32_t)LOG_DEBUG_L));
+			log_set_level(level);
 	} else {
 		msg_drop(m);
 	}

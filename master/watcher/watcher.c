@@ -23,7 +23,7 @@ level_set(struct msg *m)
 
 	if (msg_end(m) < 0 || level > LOG_DEBUG_L)
 		return -1;
-	log_set_level((enum log_level)level);
+	log_set_level(level);
 	return 1;
 }
 

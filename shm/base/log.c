@@ -36,9 +36,9 @@ log_init(const char *kind, int fd, enum log_level level)
 }
 
 void
-log_set_level(enum log_level level)
+log_set_level(uint32_t level)
 {
-	state.level = level;
+	state.level = (enum log_level)MIN(level, (uint32_t)LOG_DEBUG_L);
 }
 
 enum log_level

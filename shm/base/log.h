@@ -15,7 +15,7 @@ enum log_level { LOG_ERROR_L, LOG_WARN_L, LOG_INFO_L, LOG_DEBUG_L };
 extern const char *const log_level_names[]; /* "error" "warn" "info" "debug", NULL-terminated */
 
 void log_init(const char *kind, int fd, enum log_level level); /* `kind` is borrowed for life */
-void log_set_level(enum log_level level);
+void log_set_level(uint32_t level); /* may come from a message: past the last it is debug */
 enum log_level log_get_level(void);
 void log_set_fd(int fd);
 uint64_t log_dropped(void);
