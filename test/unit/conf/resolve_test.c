@@ -19,6 +19,14 @@ now_ms(void)
 	return clock_precise_ns() / 1000000;
 }
 
+/* A bare root directory may be without one. */
+static void
+need_hosts_file(void)
+{
+	if (access("/etc/hosts", R_OK) != 0)
+		skip();
+}
+
 static void
 hosts_file_is_honoured(void **state)
 {
@@ -28,6 +36,7 @@ hosts_file_is_honoured(void **state)
 	struct ws ws;
 
 	(void)state;
+	need_hosts_file();
 	ws_init(&ws, NULL, 0);
 	resolve_names(v, 2, 5000, &ws);
 	assert_true(v[0].n > 0);
@@ -51,6 +60,7 @@ names_that_do_not_exist_say_so(void **state)
 	struct ws ws;
 
 	(void)state;
+	need_hosts_file();
 	ws_init(&ws, NULL, 0);
 	resolve_names(v, 3, 2000, &ws);
 	assert_true(now_ms() - began < 10000);
@@ -150,6 +160,7 @@ an_unresolved_name_is_a_warning(void **state)
 	struct conf_service *s;
 	struct conf_endpoint *e;
 
+	need_hosts_file();
 	kit_write(k, "gateway.conf",
 	    "supervision = { resolve_timeout = \"2s\"; };\n"
 	    "listeners = ( { id = \"main\"; address = \"*:8080\"; } );\n"
