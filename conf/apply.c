@@ -199,12 +199,6 @@ apply_changed(const struct apply *a)
 	return a->n;
 }
 
-uint64_t
-apply_generation(const struct apply *a)
-{
-	return a->n > 0 || a->rebuild ? a->meta.generation : a->s->meta.generation;
-}
-
 const struct apply_listener *
 apply_listeners(const struct apply *a, unsigned *n_r)
 {

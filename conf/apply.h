@@ -24,8 +24,7 @@ struct apply_listener {
  * has the reasons; nothing was changed. */
 struct apply *apply_compile(struct store *s, int changeset_fd, struct conf_check *report);
 
-uint32_t apply_changed(const struct apply *a);    /* objects put and deleted; 0: nothing to do */
-uint64_t apply_generation(const struct apply *a); /* after commit */
+uint32_t apply_changed(const struct apply *a); /* objects put and deleted; 0: nothing to do */
 /* All listeners as they will be. */
 const struct apply_listener *apply_listeners(const struct apply *a, unsigned *n_r);
 

@@ -522,12 +522,6 @@ trie_damaged(const struct trie *t)
 }
 
 unsigned
-trie_touched(const struct trie *t)
-{
-	return (unsigned)t->shards.n;
-}
-
-unsigned
 trie_written(const struct trie *t)
 {
 	return t->written;

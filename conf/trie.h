@@ -32,8 +32,7 @@ int trie_flush(struct trie *t, const char **error_r) NODISCARD;
 
 /* A shard was malformed: the tables should be built anew from the objects. */
 bool trie_damaged(const struct trie *t);
-/* Shards loaded or made, and written, for tests and the log. */
-unsigned trie_touched(const struct trie *t);
+/* Shards written, for tests and the log. */
 unsigned trie_written(const struct trie *t);
 
 #endif

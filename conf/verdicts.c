@@ -95,25 +95,6 @@ verdicts_new(struct state *state)
 	return v;
 }
 
-static void
-entry_free(struct hnode *n, void *arg UNUSED)
-{
-	free(container_of(n, struct entry, node));
-}
-
-void
-verdicts_free(struct verdicts **vp)
-{
-	struct verdicts *v = *vp;
-
-	*vp = NULL;
-	if (v == NULL)
-		return;
-	htab_each(&v->tab, entry_free, NULL);
-	htab_free(&v->tab);
-	free(v);
-}
-
 void
 verdict_to_row(struct endpoint_row *row, const struct state_verdict *v)
 {

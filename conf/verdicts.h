@@ -12,9 +12,9 @@
 
 struct verdicts;
 
-/* state may be NULL: then nothing outlives the process. Borrowed. */
+/* state may be NULL: then nothing outlives the process. Borrowed. Kept for
+ * life. */
 struct verdicts *verdicts_new(struct state *state);
-void verdicts_free(struct verdicts **v);
 
 /* What a command says: enum endpoint_verdict, VERDICT_WEIGHT with value. VERDICT_NONE takes verdict
  * and weight back. expires_ms: wall, 0 = never. Into the state and the row (may be NULL).

@@ -66,12 +66,6 @@ children_slots(struct master *m, unsigned slots)
 	m->slots = slots;
 }
 
-bool
-child_runs(const struct child *c)
-{
-	return c->pid != 0;
-}
-
 #define STORE(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 
 static void

@@ -14,7 +14,6 @@ void children_slots(struct master *m, unsigned slots);
 /* The one place that changes a state: it writes the row, tells of steering, and looks whether all
  * are up. */
 void child_set_state(struct child *c, enum child_state state);
-bool child_runs(const struct child *c);
 /* Sends what lies in m->out: true when it is on its way. A child whose channel is full does not
  * read: it is killed and replaced. */
 bool child_send(struct child *c);

@@ -29,12 +29,6 @@ static const struct {
 };
 #undef BIT
 
-const char *
-conn_state_name(unsigned state)
-{
-	return conn_states[state].name;
-}
-
 static uint64_t
 conn_state_ms(const struct conn *c)
 {

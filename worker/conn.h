@@ -58,6 +58,5 @@ void conn_shed_idle(struct worker *w);
 /* Ends every connection and request, with this reason in the log. */
 void conn_abort_all(struct worker *w, unsigned reason);
 void conn_fini(struct worker *w);
-const char *conn_state_name(unsigned state);
 
 #endif
