@@ -212,7 +212,8 @@ admin_watch(struct admin *a)
 	a->keeper.fn = admin_on_keeper;
 	if (loop_add(a->loop, &a->chan, a->h->chan, EPOLLIN) < 0)
 		return -1;
-	if (a->h->keeper >= 0 && loop_add(a->loop, &a->keeper, a->h->keeper, EPOLLIN) < 0)
+	if (a->h->line[LINE_ADMIN_KEEPER] >= 0 &&
+	    loop_add(a->loop, &a->keeper, a->h->line[LINE_ADMIN_KEEPER], EPOLLIN) < 0)
 		return -1;
 	return 1;
 }

@@ -216,7 +216,7 @@ api_endpoint_set(struct call *c)
 	msg_put_u32(&m, ch.what);
 	msg_put_u32(&m, ch.value);
 	msg_put_u64(&m, ch.expires_us / 1000);
-	ask(c, c->a->h->keeper, &m, "keeper");
+	ask(c, c->a->h->line[LINE_ADMIN_KEEPER], &m, "keeper");
 }
 
 void

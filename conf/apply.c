@@ -169,7 +169,7 @@ apply_free(struct apply **ap)
 }
 
 struct apply *
-apply_compile(struct store *s, int changeset_fd, struct conf_check *report)
+apply_compile(struct store *s, struct apply_input *in, struct conf_check *report)
 {
 	struct apply *a = xcalloc(1, sizeof(*a));
 	struct conf_place at = {.path = STR("map")};
@@ -179,7 +179,7 @@ apply_compile(struct store *s, int changeset_fd, struct conf_check *report)
 	a->report = report;
 	ws_init(&a->ws, NULL, 0);
 	ws_init(&a->scratch, NULL, 0);
-	if (changeset_open(changeset_fd, &a->set, &error) < 0) {
+	if (changeset_open(in->changeset_fd, &a->set, &error) < 0) {
 		check_error_at(report, &at, "%s", error);
 		free(a);
 		return NULL;

@@ -189,8 +189,10 @@ static void
 on_apply(struct keeper *k, struct msg *m)
 {
 	bool check_only = msg_u32(m) != 0;
+	uint32_t cookie UNUSED = msg_u32(m);
 	struct str author = msg_str(m);
-	int fd = msg_fd(m);
+	int fd = m->fd_at < m->n_fds ? msg_fd(m) : -1;
+	struct apply_input in = {.changeset_fd = fd};
 	struct conf_check report;
 
 	k->txn = m->id;
@@ -203,7 +205,7 @@ on_apply(struct keeper *k, struct msg *m)
 	if (fd < 0)
 		check_error(&report, NULL, "the change set is missing");
 	else
-		k->pending = apply_compile(&k->store, fd, &report);
+		k->pending = apply_compile(&k->store, &in, &report);
 	if (fd >= 0)
 		(void)close(fd);
 	if (k->pending == NULL)
@@ -394,7 +396,8 @@ start(struct keeper *k, const char **error_r)
 	watch_init(&k->admin, on_admin);
 	*error_r = "its channels cannot be watched";
 	if (loop_add(k->loop, &k->chan, k->h->chan, EPOLLIN) < 0 ||
-	    (k->h->keeper >= 0 && loop_add(k->loop, &k->admin, k->h->keeper, EPOLLIN) < 0))
+	    (k->h->line[LINE_ADMIN_KEEPER] >= 0 &&
+		loop_add(k->loop, &k->admin, k->h->line[LINE_ADMIN_KEEPER], EPOLLIN) < 0))
 		return -1;
 	keeper_expiry_start(k);
 	return 1;

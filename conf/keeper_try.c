@@ -52,13 +52,14 @@ compile(int fd, const char *dir, struct conf_check *report)
 	struct conf_place at = {.path = STR("map")};
 	const char *error = "";
 	struct store s;
+	struct apply_input in = {.changeset_fd = fd};
 	struct apply *a;
 
 	if (limits_of(fd, &o, &error) < 0 || store_open(&s, &o, &error) < 0) {
 		check_error_at(report, &at, "%s", error);
 		return -1;
 	}
-	a = apply_compile(&s, fd, report);
+	a = apply_compile(&s, &in, report);
 	if (a == NULL) {
 		store_close(&s);
 		return -1;

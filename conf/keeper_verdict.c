@@ -99,7 +99,7 @@ keeper_endpoint_set(struct keeper *k, struct msg *m)
 	msg_put_u32(&k->out, ok == 1);
 	msg_put_u32(&k->out, c.matched);
 	msg_put_str(&k->out, ok == 1 ? STR("") : str_of(c.error));
-	if (keeper_send(k->h->keeper, &k->out) < 0)
+	if (keeper_send(k->h->line[LINE_ADMIN_KEEPER], &k->out) < 0)
 		log_warn("keeper: admin does not take an answer");
 	keeper_expiry_start(k);
 }

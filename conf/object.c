@@ -4,7 +4,7 @@
  * object:
  *
  *	u8 kind, u32 number, u64 version, u32 line, digest (16), string id, string source, string
- *file, string body            (string: u32 length, octets; little endian)
+ *file, string override, string body            (string: u32 length, octets; little endian)
  */
 #include "conf/object.h"
 
@@ -24,6 +24,17 @@ const struct object_kind object_kinds[CONF_KIND_COUNT] = {
 #include "conf/objects.def"
 #undef OBJECT
 };
+
+uint32_t
+source_rank(struct str source)
+{
+	static const char *const order[] = {"admin", "console", "file"};
+	uint32_t i = 0;
+
+	while (i < ARRAY_LEN(order) && !str_eq(source, str_of(order[i])))
+		i++;
+	return i;
+}
 
 static bool
 id_char(char c)
@@ -75,6 +86,7 @@ object_encode(const struct conf_object *o, struct gbuf *out)
 	put_string(out, o->id);
 	put_string(out, o->source);
 	put_string(out, o->file);
+	put_string(out, o->override);
 	put_string(out, o->body);
 }
 
@@ -99,6 +111,7 @@ object_decode(struct str bytes, struct conf_object *o_r)
 	o.id = get_string(&r);
 	o.source = get_string(&r);
 	o.file = get_string(&r);
+	o.override = get_string(&r);
 	o.body = get_string(&r);
 	if (!rbuf_done(&r) || kind >= CONF_KIND_COUNT || !object_id_ok(o.id))
 		return -1;

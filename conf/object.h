@@ -27,13 +27,17 @@ struct conf_object {
 	uint32_t number;   /* given by the keeper; 0 = none yet. Stable while the object exists,
 			      reused later */
 	struct str id;     /* 1 to 63 of [A-Za-z0-9._-]; the settings object is "gateway" */
-	struct str source; /* "file" now; console and admin later */
+	struct str source; /* "file", "admin", "console": whose it is */
 	struct str file;
 	uint32_t line;
-	uint64_t version;     /* generation that last changed it */
+	struct str override; /* name of the override whose value this is; empty: the source's own */
+	uint64_t version;    /* generation that last changed it */
 	struct digest digest; /* of kind, id and body */
 	struct str body;      /* canonical encoding */
 };
+
+/* Which of two objects that match equally comes first: admin 0, console 1, file 2, others after. */
+uint32_t source_rank(struct str source);
 
 bool object_id_ok(struct str id);
 struct digest object_digest(enum conf_kind kind, struct str id, struct str body);

@@ -15,7 +15,7 @@ struct conf_role {
 	int32_t role;           /* ROLE_* */
 };
 
-enum { ACCESS_SKIP_NONE };
+enum { REDIS_SINGLE, REDIS_SENTINEL, REDIS_CLUSTER };
 struct conf_settings {
 	int64_t workers; /* 0 = auto: one per CPU the process may use (cgroup limit respected) */
 	struct str run_directory, state_directory;
@@ -36,11 +36,37 @@ struct conf_settings {
 	} access_log;
 	struct {
 		int64_t worker_slots, endpoints, services, metric_rows,
-		    connections /* per worker */, plans;
+		    connections /* per worker */, plans, routes;
+		int64_t history;     /* change sets kept */
+		uint64_t state_size; /* of the durable state */
 		uint64_t map_size;
 		uint64_t descriptors; /* wanted RLIMIT_NOFILE; 0 = as it is */
 	} limits;
 	struct cidrs trusted_proxies;
+	struct {
+		struct strs addresses; /* host:port each; none: no console */
+		int32_t mode;          /* REDIS_* */
+		struct {
+			struct str name, username, password; /* of the master; for the sentinels */
+		} sentinel;
+		int64_t database;
+		struct str prefix;
+		struct str username, password; /* password: a secret's reference */
+		struct {
+			bool enabled, verify;
+			struct str ca, certificate, key,
+			    server_name; /* paths; key: path or reference */
+		} tls;
+		struct {
+			uint64_t connect, command;
+		} timeouts;
+		uint64_t reconcile; /* ms between comparisons without a bell */
+		uint64_t acknowledge, acknowledge_expiry; /* ms */
+		uint64_t retry_min, retry_max;            /* back-off, ms */
+		double
+		    deletions; /* share of the console's objects an unmarked snapshot may delete */
+		bool publish;  /* changes made through the admin API go to all instances */
+	} redis;
 	struct {
 		uint64_t min_drain, deadline;
 	} shutdown;

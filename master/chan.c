@@ -56,6 +56,10 @@ on_loaded(struct child *c, struct msg *m)
 	(void)msg_u32(m);
 	struct str boot = msg_str(m);
 	int report = msg_fd(m), changeset = m->fd_at < m->n_fds ? msg_fd(m) : -1;
+	int secrets = m->fd_at < m->n_fds ? msg_fd(m) : -1;
+
+	if (secrets >= 0)
+		(void)close(secrets);
 
 	if (msg_end(m) < 0 || (ok && changeset < 0)) {
 		if (report >= 0)

@@ -85,15 +85,17 @@ op_stage(void *arg, struct str boot, const char **error_r)
 }
 
 static int
-op_apply(void *arg, uint32_t txn, int changeset)
+op_apply(void *arg, uint32_t txn, uint32_t cookie, int changeset)
 {
 	struct master *m = arg;
 	struct child *keeper = child_of(m, PROC_KEEPER);
 
 	child_begin(keeper, MSG_APPLY, txn);
 	msg_put_u32(&m->out, 0);
+	msg_put_u32(&m->out, cookie);
 	msg_put_str(&m->out, STR("file"));
-	msg_put_fd(&m->out, changeset);
+	if (changeset >= 0)
+		msg_put_fd(&m->out, changeset);
 	return child_send(keeper) ? 1 : -1;
 }
 

@@ -8,7 +8,9 @@
 #include "conf/keeper.h"
 #include "conf/loader.h"
 #include "master/logger/logger.h"
+#include "master/watcher/discovery.h"
 #include "master/watcher/prober.h"
+#include "master/watcher/redis/redis.h"
 #include "worker/worker.h"
 
 #define PROC(KIND, name, main, dac, profile, restart, patience, help)                              \

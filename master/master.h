@@ -96,7 +96,7 @@ struct master {
 	bool log_is_file;
 	bool logging; /* the logger runs: lines go to its pipe */
 	int event_fd;
-	int keeper_pair[2]; /* keeper's end, admin's end */
+	int line[LINE_COUNT][2]; /* the ends of shm/lines.def, as the rows name them */
 	char admin_path[512];
 	int admin_fd; /* the admin socket */
 

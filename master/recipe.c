@@ -27,7 +27,9 @@ recipe_close(const struct heritage *h, int lock_fd)
 
 	keep[n++] = lock_fd;
 	keep[n++] = h->chan;
-	keep[n++] = h->keeper;
+	for (unsigned i = 0; i < LINE_COUNT; i++)
+		keep[n++] = h->line[i];
+	keep[n++] = h->secrets_fd;
 	keep[n++] = h->mailbox;
 	keep[n++] = h->log_fd;
 	keep[n++] = h->event_fd;

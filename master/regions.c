@@ -77,7 +77,11 @@ make_rings(struct master *m, const struct conf_settings *s, const char **error_r
 static int
 make_channels(struct master *m)
 {
-	if (pipe2(m->log_pipe, O_NONBLOCK | O_CLOEXEC) < 0 || msg_pair(m->keeper_pair) < 0)
+	bool ok = pipe2(m->log_pipe, O_NONBLOCK | O_CLOEXEC) == 0;
+
+	for (unsigned i = 0; i < LINE_COUNT && ok; i++)
+		ok = msg_pair(m->line[i]) == 1;
+	if (!ok)
 		return -1;
 	m->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (m->event_fd < 0)

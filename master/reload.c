@@ -153,7 +153,7 @@ apply_begin(struct reload *r)
 {
 	r->txn++;
 	step_set(r, RELOAD_APPLYING);
-	if (r->ops->apply(r->arg, r->txn, r->changeset) < 0)
+	if (r->ops->apply(r->arg, r->txn, 0, r->changeset) < 0)
 		run_fail(r, "the keeper does not take the change set");
 	else
 		fd_drop(&r->changeset);

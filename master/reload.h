@@ -46,6 +46,7 @@ struct reload_outcome {
 	uint32_t changed;
 	struct str report; /* text of all errors and warnings; borrowed */
 	bool in_doubt;     /* not ok, and it may have been committed all the same */
+	bool submitted;    /* it was the keeper's document, not the files */
 };
 
 struct reload_ops {
@@ -54,7 +55,8 @@ struct reload_ops {
 	/* Looks at the new settings and keeps them aside: 1 go on, 0 the keeper is not there
 	 * (reload_go follows), -1. */
 	int (*stage)(void *arg, struct str boot, const char **error_r);
-	int (*apply)(void *arg, uint32_t txn, int changeset); /* 1 or -1 */
+	/* changeset -1: the document the keeper knows by cookie. 1 or -1 */
+	int (*apply)(void *arg, uint32_t txn, uint32_t cookie, int changeset);
 	int (*bind)(
 	    void *arg, const struct listen_want *v, unsigned n, const char **error_r); /* 1 or -1 */
 	/* Hands new sockets to every worker; acks_r[slot] = how many acknowledgements will come
@@ -76,6 +78,10 @@ enum reload_step reload_step(const struct reload *r);
 
 /* Starts a run, or has one more follow. */
 void reload_want(struct reload *r);
+/* The keeper has a document that changes listening sockets: a run of its own that begins with
+ * APPLY, after the one under way. The keeper has at most one; a later cookie replaces one that has
+ * not begun. */
+void reload_submit(struct reload *r, uint32_t cookie);
 /* The number of the run whose outcome answers a wish that is made now. */
 uint64_t reload_next(const struct reload *r);
 /* No further runs; the one that goes on is given up without a word. */

@@ -92,7 +92,9 @@ master_new(const struct args *a, int launcher)
 	m->level = LOG_INFO_L;
 	m->started_wall_us = clock_wall_us();
 	m->lock_fd = m->event_fd = m->admin_fd = -1;
-	m->log_pipe[0] = m->log_pipe[1] = m->keeper_pair[0] = m->keeper_pair[1] = -1;
+	m->log_pipe[0] = m->log_pipe[1] = -1;
+	for (unsigned i = 0; i < LINE_COUNT; i++)
+		m->line[i][0] = m->line[i][1] = -1;
 	for (unsigned i = 0; i < REGION_COUNT; i++)
 		m->region_fd[i] = -1;
 	m->loop = loop_new();

@@ -15,6 +15,25 @@
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 
+static const struct {
+	enum proc_kind end[2];
+} lines[LINE_COUNT] = {
+#define LINE(NAME, A, B, help) [LINE_##NAME] = {{PROC_##A, PROC_##B}},
+#include "shm/lines.def"
+#undef LINE
+};
+
+static void
+heritage_lines(const struct master *m, enum proc_kind kind, int line_r[LINE_COUNT])
+{
+	for (unsigned i = 0; i < LINE_COUNT; i++) {
+		line_r[i] = -1;
+		for (unsigned end = 0; end < 2; end++)
+			if (lines[i].end[end] == kind)
+				line_r[i] = m->line[i][end];
+	}
+}
+
 static void
 heritage_basic(const struct child *c, struct heritage *h, int chan)
 {
@@ -25,7 +44,9 @@ heritage_basic(const struct child *c, struct heritage *h, int chan)
 	h->proc = c->row;
 	h->master = getpid();
 	h->chan = chan;
-	h->keeper = h->mailbox = -1;
+	h->mailbox = -1;
+	h->secrets_fd = -1;
+	heritage_lines(m, c->kind->id, h->line);
 	for (unsigned i = 0; i < SLOT_MAX; i++)
 		h->mailbox_send[i] = -1;
 	for (unsigned i = 0; i < REGION_COUNT; i++)
@@ -55,11 +76,9 @@ heritage_of_kind(struct child *c, struct heritage *h)
 
 	switch (c->kind->id) {
 	case PROC_KEEPER:
-		h->keeper = m->keeper_pair[0];
 		heritage_mailboxes(m, h);
 		break;
 	case PROC_ADMIN:
-		h->keeper = m->keeper_pair[1];
 		h->listens[0] = (struct heritage_listen){.id = "admin", .fd = m->admin_fd};
 		h->n_listens = 1;
 		heritage_mailboxes(m, h);

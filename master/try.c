@@ -35,7 +35,9 @@ try_loader(const char *conf_file, int chan)
 	h->kind = PROC_LOADER;
 	h->master = getppid();
 	h->chan = chan;
-	h->keeper = h->mailbox = h->event_fd = -1;
+	h->mailbox = h->event_fd = h->secrets_fd = -1;
+	for (unsigned i = 0; i < LINE_COUNT; i++)
+		h->line[i] = -1;
 	h->log_fd = STDERR_FILENO;
 	h->log_level = LOG_WARN_L;
 	h->conf_file = conf_file;

@@ -25,10 +25,21 @@ enum proc_kind {
 	PROC_PROBER,
 	PROC_LOGGER,
 	PROC_ADMIN,
+	PROC_REDIS,
+	PROC_DISCOVERY,
 	PROC_KIND_COUNT
 };
 /* "worker", "keeper" ...; "unknown" past the end (the number may come from shared memory). */
 const char *proc_kind_word(uint32_t kind);
+
+/* Lines: SEQPACKET pairs between two of our children, made once by the master and kept across
+ * respawns. Rows of shm/lines.def. */
+enum line {
+#define LINE(NAME, A, B, help) LINE_##NAME,
+#include "shm/lines.def"
+#undef LINE
+	LINE_COUNT
+};
 
 struct heritage_listen {
 	uint32_t number; /* the listener's number in the map */
@@ -42,9 +53,9 @@ struct heritage {
 	unsigned slot; /* worker slot; 0 for others */
 	unsigned proc; /* row in the process table region */
 	pid_t master;
-	int chan;    /* SEQPACKET to the master, both ways */
-	int keeper;  /* admin: SEQPACKET to the keeper; keeper: its end of that; else -1 */
-	int mailbox; /* worker: receiving end of its slot's mailbox; else -1 */
+	int chan;                   /* SEQPACKET to the master, both ways */
+	int line[LINE_COUNT];       /* our end of each line we are an end of; else -1 */
+	int mailbox;                /* worker: receiving end of its slot's mailbox; else -1 */
 	int mailbox_send[SLOT_MAX]; /* keeper, admin: sending ends; -1 where there is none */
 	int log_fd; /* the error log: the logger's pipe; for the logger its reading end */
 	enum log_level log_level;
@@ -58,7 +69,8 @@ struct heritage {
 	/* worker: the listeners' sockets; admin: one, the admin socket */
 	struct heritage_listen listens[LISTEN_MAX];
 	unsigned n_listens;
-	int event_fd; /* logger: woken through it; workers and admin write to it */
+	int secrets_fd; /* redis: sealed bundle (conf/secret.h); else -1 */
+	int event_fd;   /* logger: woken through it; workers and admin write to it */
 };
 
 /* returns the exit status; the caller _exits with it */

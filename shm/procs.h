@@ -28,6 +28,21 @@ struct proc_row {
 	_Atomic uint64_t rss, cpu_us, fds; /* refreshed by the process about once a second */
 };
 
+/* How it stands with the console, written by the redis process alone (gateway_console_* metrics,
+ * status). Torn reads of the texts are harmless. */
+enum console_state { CONSOLE_OFF, CONSOLE_CONNECTING, CONSOLE_LIVE, CONSOLE_STATE_COUNT };
+struct console_status {
+	alignas(CACHE_LINE) _Atomic uint32_t state; /* enum console_state */
+	_Atomic uint32_t in_sync;                   /* 1: what Redis has is what is in force here */
+	_Atomic uint64_t since_us;                  /* wall: of the state */
+	_Atomic uint64_t number, seen;              /* applied here; last seen in Redis */
+	_Atomic uint64_t applied_us;                /* wall: the last change applied */
+	_Atomic uint64_t refused;                   /* objects refused now */
+	_Atomic uint64_t connects, failures, timeouts, changes, snapshots, reconciles,
+	    guard_refusals;
+	char epoch[64], hash[65], server[128], error[256];
+};
+
 struct procs {
 	alignas(CACHE_LINE) _Atomic uint64_t reloads_ok, reloads_failed;
 	_Atomic uint64_t last_reload_us; /* wall */
@@ -38,6 +53,7 @@ struct procs {
 	_Atomic uint32_t log_level;
 	/* first error of the last failed reload, NUL-terminated; torn reads are harmless text */
 	char last_reload_error[512];
+	struct console_status console;
 	struct proc_row row[PROCS_MAX];
 };
 

@@ -81,11 +81,12 @@ teardown(void **state)
 static int
 apply(struct fixture *f, int fd, bool commit)
 {
+	struct apply_input in = {.changeset_fd = fd};
 	struct apply *a;
 	int changed;
 
 	check_free(&f->report);
-	a = apply_compile(&f->store, fd, &f->report);
+	a = apply_compile(&f->store, &in, &f->report);
 	close(fd);
 	if (a == NULL)
 		return -1;

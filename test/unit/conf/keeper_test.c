@@ -128,7 +128,7 @@ setup(void **state)
 	    region_create(REGION_PROCS, procs_size(), procs_layout(), &error);
 	assert_int_equal(msg_pair(pair), 1);
 	f->admin = pair[0];
-	f->h.keeper = pair[1];
+	f->h.line[LINE_ADMIN_KEEPER] = pair[1];
 	assert_int_equal(msg_pair(pair), 1);
 	f->mailbox = pair[0];
 	f->h.mailbox_send[0] = pair[1];
@@ -148,7 +148,7 @@ teardown(void **state)
 	}
 	close(f->chan);
 	close(f->admin);
-	close(f->h.keeper);
+	close(f->h.line[LINE_ADMIN_KEEPER]);
 	close(f->mailbox);
 	close(f->h.mailbox_send[0]);
 	close(f->h.region_fd[REGION_PROCS]);
@@ -180,6 +180,7 @@ send_apply(struct fixture *f, uint32_t id, int fd, bool check_only)
 {
 	msg_begin(&f->m, MSG_APPLY, id);
 	msg_put_u32(&f->m, check_only);
+	msg_put_u32(&f->m, 0);
 	msg_put_str(&f->m, STR("test"));
 	msg_put_fd(&f->m, fd);
 	assert_int_equal(msg_send(f->chan, &f->m), 1);

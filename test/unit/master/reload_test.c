@@ -61,7 +61,7 @@ op_stage(void *arg, struct str boot, const char **error_r)
 }
 
 static int
-op_apply(void *arg, uint32_t txn, int changeset)
+op_apply(void *arg, uint32_t txn, uint32_t cookie UNUSED, int changeset)
 {
 	struct script *s = arg;
 
