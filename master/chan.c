@@ -127,6 +127,19 @@ on_applied(struct child *c, struct msg *m)
 }
 
 static int
+on_submit(struct child *c, struct msg *m)
+{
+	uint32_t cookie = msg_u32(m);
+
+	if (msg_end(m) < 0 || cookie == 0)
+		return -1;
+	/* Who stops changes nothing any more; the document waits in the journal. */
+	if (c->master->phase <= PHASE_SERVING)
+		reload_submit(c->master->reload, cookie);
+	return 1;
+}
+
+static int
 on_listen_ack(struct child *c, struct msg *m)
 {
 	char why[256];
@@ -216,6 +229,7 @@ static const struct {
     {MSG_LOADED, FROM(LOADER), on_loaded},
     {MSG_PREPARE, FROM(KEEPER), on_prepare},
     {MSG_APPLIED, FROM(KEEPER), on_applied},
+    {MSG_SUBMIT, FROM(KEEPER), on_submit},
     {MSG_LISTEN_ACK, FROM(WORKER), on_listen_ack},
     {MSG_SWITCHED, FROM(WORKER), on_switched},
     {MSG_REAPED, FROM(PROBER), on_reaped},

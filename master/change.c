@@ -93,7 +93,7 @@ op_apply(void *arg, uint32_t txn, uint32_t cookie, int changeset)
 	child_begin(keeper, MSG_APPLY, txn);
 	msg_put_u32(&m->out, 0);
 	msg_put_u32(&m->out, cookie);
-	msg_put_str(&m->out, STR("file"));
+	msg_put_str(&m->out, cookie != 0 ? STR_NONE : STR("file"));
 	if (changeset >= 0)
 		msg_put_fd(&m->out, changeset);
 	return child_send(keeper) ? 1 : -1;
@@ -104,7 +104,9 @@ static int
 op_bind(void *arg, const struct listen_want *v, unsigned n, const char **error_r)
 {
 	struct master *m = arg;
-	unsigned wanted = MIN((unsigned)m->next.s->workers, m->slots);
+	/* A submitted document brings no settings. */
+	const struct conf_settings *s = m->next.s ? m->next.s : m->now.s;
+	unsigned wanted = MIN((unsigned)s->workers, m->slots);
 	unsigned slots = MAX(m->bound_slots, wanted);
 
 	if (listens_prepare(m->listens, v, n, slots, error_r) < 0)
@@ -271,11 +273,27 @@ finish_ok(struct master *m, const struct reload_outcome *o)
 		notify("READY=1\nSTATUS=generation %llu", (unsigned long long)o->generation);
 }
 
+/* Settings, back-off and whoever waits for a reload have nothing to do with it. */
+static void
+finish_submitted(struct master *m, const struct reload_outcome *o)
+{
+	verdict_submitted(m, o);
+	if (!o->ok)
+		return;
+	listens_withdraw(m->listens);
+	if (m->phase == PHASE_SERVING && o->generation > 0)
+		notify("STATUS=generation %llu", (unsigned long long)o->generation);
+}
+
 static void
 op_finish(void *arg, const struct reload_outcome *o)
 {
 	struct master *m = arg;
 
+	if (o->submitted) {
+		finish_submitted(m, o);
+		return;
+	}
 	if (o->ok) {
 		finish_ok(m, o);
 		return;

@@ -14,7 +14,7 @@
 #include "shm/base/proc.h"
 #include "shm/base/rnd.h"
 
-#define KEEP_MAX (SLOT_MAX + REGION_COUNT + LISTEN_MAX + 8)
+#define KEEP_MAX (SLOT_MAX + REGION_COUNT + LISTEN_MAX + LINE_COUNT + 6)
 
 /* Only there in a build for coverage, whose counters _exit would lose. */
 extern void __gcov_dump(void) __attribute__((weak));

@@ -21,9 +21,12 @@ struct reload {
 	const struct reload_ops *ops;
 	void *arg;
 	uint64_t run;
-	bool again;    /* one more run when this one is over */
-	bool retried;  /* this run began anew already */
-	bool in_doubt; /* COMMIT was sent, and its fate is not known */
+	bool again;       /* one more run when this one is over */
+	bool retried;     /* this run began anew already */
+	bool in_doubt;    /* COMMIT was sent, and its fate is not known */
+	uint32_t cookie;  /* of the document this run is about; 0: the files */
+	bool unsettled;   /* a document's COMMIT was sent, and that keeper died */
+	uint32_t waiting; /* cookie of the document whose run comes next; 0: none */
 	uint32_t txn;
 	int changeset;
 	struct gbuf report;
@@ -42,7 +45,7 @@ static const char *const step_names[RELOAD_STEP_COUNT] = {
     [RELOAD_SWITCHING] = "switching the workers over",
 };
 
-static void run_begin(struct reload *r);
+static void run_next(struct reload *r);
 
 static void
 step_set(struct reload *r, enum reload_step step)
@@ -86,14 +89,14 @@ run_end(struct reload *r, bool ok)
 	    .generation = r->generation,
 	    .changed = ok ? r->changed : 0,
 	    .report = str_n(r->report.p, r->report.n),
-	    .in_doubt = !ok && r->in_doubt};
+	    .in_doubt = !ok && r->in_doubt,
+	    .submitted = r->cookie != 0};
 
 	step_set(r, RELOAD_IDLE);
 	fd_drop(&r->changeset);
 	r->ops->finish(r->arg, &o);
 	gbuf_free(&r->report);
-	if (r->again)
-		run_begin(r);
+	run_next(r);
 }
 
 /* Words of the master's own come first: they are the cause, what the report has may be mere
@@ -126,26 +129,21 @@ load_begin(struct reload *r)
 }
 
 static void
+run_clear(struct reload *r)
+{
+	gbuf_free(&r->report);
+	r->retried = r->in_doubt = false;
+	r->changed = 0;
+}
+
+static void
 run_begin(struct reload *r)
 {
 	r->run++;
-	r->again = r->retried = r->in_doubt = false;
+	r->again = false;
+	r->cookie = 0;
+	run_clear(r);
 	load_begin(r);
-}
-
-void
-reload_want(struct reload *r)
-{
-	if (r->step == RELOAD_IDLE)
-		run_begin(r);
-	else
-		r->again = true;
-}
-
-uint64_t
-reload_next(const struct reload *r)
-{
-	return r->run + 1;
 }
 
 static void
@@ -153,10 +151,52 @@ apply_begin(struct reload *r)
 {
 	r->txn++;
 	step_set(r, RELOAD_APPLYING);
-	if (r->ops->apply(r->arg, r->txn, 0, r->changeset) < 0)
+	if (r->ops->apply(r->arg, r->txn, r->cookie, r->changeset) < 0)
 		run_fail(r, "the keeper does not take the change set");
 	else
 		fd_drop(&r->changeset);
+}
+
+static void
+submit_begin(struct reload *r)
+{
+	r->cookie = r->waiting;
+	r->waiting = 0;
+	run_clear(r);
+	apply_begin(r);
+}
+
+/* The document first: while it waits the keeper takes no other, so that the files' turn comes. */
+static void
+run_next(struct reload *r)
+{
+	if (r->step != RELOAD_IDLE)
+		return;
+	if (r->waiting != 0)
+		submit_begin(r);
+	else if (r->again)
+		run_begin(r);
+}
+
+void
+reload_want(struct reload *r)
+{
+	r->again = true;
+	run_next(r);
+}
+
+void
+reload_submit(struct reload *r, uint32_t cookie)
+{
+	BUG_ON(cookie == 0);
+	r->waiting = cookie;
+	run_next(r);
+}
+
+uint64_t
+reload_next(const struct reload *r)
+{
+	return r->run + 1;
 }
 
 void
@@ -185,11 +225,24 @@ reload_loaded(struct reload *r, bool ok, struct str boot, int report, int change
 		apply_begin(r);
 }
 
+/* A keeper that came up and submits nothing found the document in the map: it was committed. */
+static void
+settle(struct reload *r)
+{
+	struct reload_outcome o = {.ok = true, .run = r->run, .submitted = true};
+
+	r->unsettled = false;
+	r->ops->ring(r->arg, 0);
+	r->ops->finish(r->arg, &o);
+}
+
 void
 reload_go(struct reload *r)
 {
 	if (r->step == RELOAD_HELD)
 		apply_begin(r);
+	else if (r->step == RELOAD_IDLE && r->unsettled)
+		settle(r);
 }
 
 void
@@ -236,6 +289,7 @@ reload_prepare(struct reload *r, uint32_t txn, const struct listen_want *v, unsi
 		run_fail(r, error);
 		return;
 	}
+	r->unsettled = false;
 	memset(r->acks, 0, sizeof(r->acks));
 	step_set(r, RELOAD_OFFERING);
 	r->ops->offer(r->arg, r->txn, r->acks);
@@ -292,6 +346,7 @@ reload_applied(
 	}
 	r->generation = generation;
 	r->changed = changed;
+	r->unsettled = false;
 	step_set(r, RELOAD_SWITCHING);
 	r->ops->ring(r->arg, generation);
 	reload_switched(r);
@@ -300,8 +355,15 @@ reload_applied(
 void
 reload_keeper_gone(struct reload *r)
 {
+	r->waiting = 0;
 	if (r->step < RELOAD_APPLYING || r->step > RELOAD_COMMITTING)
 		return;
+	if (r->cookie != 0) {
+		/* The next keeper finds it in its journal, and submits it again if it has to. */
+		r->unsettled = r->in_doubt;
+		run_fail(r, "the keeper died over this change; its successor takes it up again");
+		return;
+	}
 	if (r->retried) {
 		/* Nobody is there to be told of an abort. */
 		r->step = RELOAD_HELD;
@@ -338,6 +400,8 @@ void
 reload_cancel(struct reload *r)
 {
 	r->again = false;
+	r->unsettled = false;
+	r->waiting = 0;
 	if (r->step == RELOAD_LOADING)
 		r->ops->load_stop(r->arg);
 	step_set(r, RELOAD_IDLE);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A reload as a state machine, from the first message to the verdict. It knows no process and no
- *descriptor but those handed to it: what it wants done it asks of `struct reload_ops`, what
- *happened it is told by the events below. One runs at a time; wishes that arrive meanwhile become
- *one more run.
+ * descriptor but those handed to it: what it wants done it asks of `struct reload_ops`, what
+ * happened it is told by the events below. One runs at a time; wishes that arrive meanwhile become
+ * one more run. A document of the keeper's (SUBMIT) is a run that begins at applying.
  *
  *	idle -> loading -> (held) -> applying -> offering -> committing -> switching -> idle
  *
  * Up to `committing` any failure ends the run with nothing changed. A keeper that dies makes the
- *run begin anew, once: after COMMIT nobody can say whether it was done, and applying the same again
- *settles it.
+ * run begin anew, once: after COMMIT nobody can say whether it was done, and applying the same
+ * again settles it. A document's run is dropped then: the successor replays its journal, and either
+ * submits again or, when it comes up without a word, had committed.
  */
 #ifndef GW_RELOAD_H
 #define GW_RELOAD_H
@@ -41,12 +42,12 @@ struct listen_want {
 
 struct reload_outcome {
 	bool ok;
-	uint64_t run; /* which one: as reload_next promised */
-	uint64_t generation;
+	uint64_t run; /* which one: as reload_next promised; submitted: the last one of the files */
+	uint64_t generation; /* 0: submitted, and settled by another keeper */
 	uint32_t changed;
 	struct str report; /* text of all errors and warnings; borrowed */
 	bool in_doubt;     /* not ok, and it may have been committed all the same */
-	bool submitted;    /* it was the keeper's document, not the files */
+	bool submitted;    /* it was the keeper's document: nothing was loaded or staged */
 };
 
 struct reload_ops {
@@ -80,7 +81,7 @@ enum reload_step reload_step(const struct reload *r);
 void reload_want(struct reload *r);
 /* The keeper has a document that changes listening sockets: a run of its own that begins with
  * APPLY, after the one under way. The keeper has at most one; a later cookie replaces one that has
- * not begun. */
+ * not begun. Cookies are not 0. */
 void reload_submit(struct reload *r, uint32_t cookie);
 /* The number of the run whose outcome answers a wish that is made now. */
 uint64_t reload_next(const struct reload *r);
@@ -90,7 +91,7 @@ void reload_cancel(struct reload *r);
 /* What happened. Descriptors are taken over; -1 where there is none. */
 void reload_loaded(struct reload *r, bool ok, struct str boot, int report, int changeset);
 void reload_loader_gone(struct reload *r, const char *how);
-void reload_go(struct reload *r); /* the keeper is there */
+void reload_go(struct reload *r); /* a keeper came up */
 void reload_prepare(struct reload *r, uint32_t txn, const struct listen_want *v, unsigned n);
 void reload_applied(
     struct reload *r, uint32_t txn, bool ok, uint64_t generation, uint32_t changed, int report);

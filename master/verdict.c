@@ -16,7 +16,7 @@
 
 /* The first lines of a report, one log line each. */
 static void
-report_log(const struct master *m, enum log_level level, struct str report)
+report_log(enum log_level level, const char *what, struct str report)
 {
 	struct str line;
 	unsigned n = 0;
@@ -28,9 +28,14 @@ report_log(const struct master *m, enum log_level level, struct str report)
 			log_line(level, "... and more: gateway -t shows all of it");
 			return;
 		}
-		log_line(level, "%s: %.*s", m->boot_served ? "reload" : "start",
-		    (int)MIN(line.n, (size_t)1000), line.p);
+		log_line(level, "%s: %.*s", what, (int)MIN(line.n, (size_t)1000), line.p);
 	}
+}
+
+static const char *
+what_of(const struct master *m)
+{
+	return m->boot_served ? "reload" : "start";
 }
 
 static void
@@ -83,7 +88,7 @@ verdict_good(struct master *m, const struct reload_outcome *o)
 		gbuf_printf(&report,
 		    "warning: changed, but taking effect only at the next start: %.*s\n",
 		    STR_ARG(restart));
-	report_log(m, LOG_WARN_L, str_n(report.p, report.n));
+	report_log(LOG_WARN_L, what_of(m), str_n(report.p, report.n));
 	log_info("configuration: generation %llu, %u objects changed, %u listeners",
 	    (unsigned long long)o->generation, o->changed, listens_count(m->listens));
 	if (m->boot_served)
@@ -113,7 +118,7 @@ verdict_bad(struct master *m, const struct reload_outcome *o)
 {
 	/* A failed start says it on stderr itself. */
 	if (m->boot_served || m->log_is_file)
-		report_log(m, LOG_ERROR_L, o->report);
+		report_log(LOG_ERROR_L, what_of(m), o->report);
 	if (m->boot_served)
 		log_error("reload failed: %s",
 		    o->in_doubt ? "whether it was committed is not known; reload again"
@@ -121,6 +126,21 @@ verdict_bad(struct master *m, const struct reload_outcome *o)
 	if (m->procs)
 		failure_store(m->procs, o->report);
 	answer_all(m, o, o->report);
+}
+
+void
+verdict_submitted(const struct master *m, const struct reload_outcome *o)
+{
+	report_log(o->ok ? LOG_WARN_L : LOG_ERROR_L, "change", o->report);
+	if (!o->ok)
+		log_error("a change of listeners failed: %s",
+		    o->in_doubt ? "whether it was committed is not known yet"
+				: "nothing has changed");
+	else if (o->generation == 0)
+		log_info("the change of listeners was committed before the keeper died");
+	else
+		log_info("configuration: generation %llu, %u objects changed, %u listeners",
+		    (unsigned long long)o->generation, o->changed, listens_count(m->listens));
 }
 
 void

@@ -9,6 +9,8 @@
 
 void verdict_good(struct master *m, const struct reload_outcome *o);
 void verdict_bad(struct master *m, const struct reload_outcome *o);
+/* A run of the keeper's document: the log is told, nobody waits here. */
+void verdict_submitted(const struct master *m, const struct reload_outcome *o);
 /* This admin process waits for the outcome of the run. */
 void verdict_owe(struct master *m, const struct child *admin, uint32_t id, uint64_t run);
 void verdict_forget(struct master *m, unsigned row);

@@ -19,7 +19,7 @@ struct script {
 	int load, stage, apply, bind, commit;
 	unsigned acks[SLOT_MAX];
 	bool behind;
-	uint32_t txn;
+	uint32_t txn, cookie;
 	unsigned finished;
 	struct reload_outcome last;
 	char report[512];
@@ -61,13 +61,15 @@ op_stage(void *arg, struct str boot, const char **error_r)
 }
 
 static int
-op_apply(void *arg, uint32_t txn, uint32_t cookie UNUSED, int changeset)
+op_apply(void *arg, uint32_t txn, uint32_t cookie, int changeset)
 {
 	struct script *s = arg;
 
-	(void)changeset;
 	s->txn = txn;
-	note(s, "apply");
+	s->cookie = cookie;
+	/* Either the files' change set or the name of a document. */
+	assert_int_equal(cookie == 0, changeset >= 0);
+	note(s, cookie ? "submitted" : "apply");
 	return s->apply;
 }
 
@@ -546,6 +548,132 @@ cancelled_says_nothing(void **state)
 	assert_int_equal(s->finished, 0);
 }
 
+/* C-4, F-CFG-01: a document that changes listeners goes the way of a reload, without its files. */
+static void
+a_document_begins_at_apply(void **state)
+{
+	struct script *s = *state;
+	uint64_t next = reload_next(s->r);
+
+	s->acks[0] = 1;
+	reload_submit(s->r, 41);
+	assert_int_equal(s->cookie, 41);
+	reload_prepare(s->r, s->txn, &web, 1);
+	reload_acked(s->r, 0, s->txn, true, "");
+	reload_applied(s->r, s->txn, true, 8, 1, -1);
+	assert_string_equal(s->log, "submitted bind offer commit ring good");
+	assert_true(s->last.submitted);
+	assert_int_equal(s->last.generation, 8);
+	/* Who waits for the files to be read gets no answer by it. */
+	assert_int_equal(reload_next(s->r), next);
+	assert_true(s->last.run < next);
+}
+
+static void
+a_refused_document_is_aborted(void **state)
+{
+	struct script *s = *state;
+
+	s->bind = -1;
+	reload_submit(s->r, 1);
+	reload_prepare(s->r, s->txn, &web, 1);
+	assert_string_equal(s->log, "submitted bind abort bad");
+	assert_true(s->last.submitted);
+	s->log[0] = '\0';
+	s->bind = 1;
+	s->acks[1] = 1;
+	reload_submit(s->r, 2);
+	reload_prepare(s->r, s->txn, &web, 1);
+	wait_ms(s, 1000 * RELOAD_OFFERING + 1);
+	assert_string_equal(s->log, "submitted bind offer abort bad");
+	assert_int_equal(reload_step(s->r), RELOAD_IDLE);
+}
+
+static void
+a_document_waits_for_the_run_under_way(void **state)
+{
+	struct script *s = *state;
+
+	reload_want(s->r);
+	reload_submit(s->r, 1);
+	reload_submit(s->r, 2);
+	reload_want(s->r);
+	reload_loaded(s->r, false, STR_NONE, -1, -1);
+	assert_false(s->last.submitted);
+	assert_int_equal(s->cookie, 2);
+	/* And the files' second run for the document. */
+	assert_string_equal(s->log, "load bad submitted");
+	reload_applied(s->r, s->txn, true, 3, 1, -1);
+	assert_true(s->last.submitted);
+	assert_string_equal(s->log, "load bad submitted ring good load");
+	loaded(s);
+	reload_applied(s->r, s->txn, true, 4, 1, -1);
+	assert_false(s->last.submitted);
+	assert_int_equal(s->cookie, 0);
+	assert_int_equal(s->last.run, 2);
+}
+
+static void
+keeper_dying_over_a_document_drops_it(void **state)
+{
+	struct script *s = *state;
+
+	reload_submit(s->r, 5);
+	reload_keeper_gone(s->r);
+	assert_string_equal(s->log, "submitted abort bad");
+	assert_true(s->last.submitted);
+	reload_go(s->r);
+	assert_string_equal(s->log, "submitted abort bad");
+	/* One that waits is the dead keeper's too. */
+	s->log[0] = '\0';
+	reload_want(s->r);
+	reload_submit(s->r, 6);
+	reload_keeper_gone(s->r);
+	reload_loaded(s->r, false, STR_NONE, -1, -1);
+	assert_string_equal(s->log, "load bad");
+	assert_int_equal(reload_step(s->r), RELOAD_IDLE);
+}
+
+/* After COMMIT the sockets of both lists stay, until the successor submits again or does not. */
+static void
+keeper_dying_over_the_commit_of_a_document(void **state)
+{
+	struct script *s = *state;
+
+	reload_submit(s->r, 5);
+	reload_prepare(s->r, s->txn, &web, 1);
+	reload_keeper_gone(s->r);
+	assert_string_equal(s->log, "submitted bind offer commit doubt");
+	reload_go(s->r);
+	assert_string_equal(s->log, "submitted bind offer commit doubt ring good");
+	assert_int_equal(s->last.generation, 0);
+
+	s->log[0] = '\0';
+	reload_submit(s->r, 6);
+	reload_prepare(s->r, s->txn, &web, 1);
+	reload_keeper_gone(s->r);
+	reload_submit(s->r, 1);
+	reload_go(s->r);
+	reload_prepare(s->r, s->txn, &web, 1);
+	reload_applied(s->r, s->txn, true, 9, 1, -1);
+	reload_go(s->r);
+	assert_string_equal(
+	    s->log, "submitted bind offer commit doubt submitted bind offer commit ring good");
+}
+
+static void
+cancelled_documents_are_forgotten(void **state)
+{
+	struct script *s = *state;
+
+	reload_want(s->r);
+	reload_submit(s->r, 3);
+	reload_cancel(s->r);
+	wait_ms(s, 100000);
+	assert_string_equal(s->log, "load stop");
+	assert_int_equal(s->finished, 0);
+}
+
 #define CASE(f) TEST_WITH(f, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
     CASE(all_is_well),
@@ -567,5 +695,11 @@ static const struct CMUnitTest tests[] = {
     CASE(operations_that_fail),
     CASE(a_set_that_changes_nothing_needs_no_prepare),
     CASE(cancelled_says_nothing),
+    CASE(a_document_begins_at_apply),
+    CASE(a_refused_document_is_aborted),
+    CASE(a_document_waits_for_the_run_under_way),
+    CASE(keeper_dying_over_a_document_drops_it),
+    CASE(keeper_dying_over_the_commit_of_a_document),
+    CASE(cancelled_documents_are_forgotten),
 };
 RUN_TESTS(tests)
