@@ -1,39 +1,224 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The keeper process, for keeper.c (messages of the master) and keeper_verdict.c (those of admin).
+ * The keeper process between its files:
+ *
+ *	keeper.c		start, loop, the end
+ *	keeper_master.c		the master's change sets: APPLY, PREPARE, COMMIT, ABORT
+ *	keeper_queue.c		lines: documents come in, answers go out
+ *	keeper_turn.c		a turn: journal, each document, fold, answers
+ *	keeper_job.c		one document: objects checked, compiled, committed
+ *	keeper_back.c		rollback and drop_override as a job's changes
+ *	keeper_body.c		what a job came to, as JSON
+ *	keeper_start.c		what the state remembers, at the start of a keeper and of a map
+ *	keeper_ask.c		questions
+ *	keeper_verdict.c	verdicts about endpoints
+ *	keeper_endpoints.c	endpoint sets outside generations
  */
 #ifndef GW_KEEPER_PRIV_H
 #define GW_KEEPER_PRIV_H
 
 #include "conf/apply.h"
+#include "conf/document.h"
 #include "conf/keeper.h"
+#include "conf/override.h"
+#include "conf/remember.h"
+#include "conf/settings.h"
+#include "conf/table.h"
 #include "conf/verdicts.h"
+#include "shm/base/list.h"
 #include "shm/base/loop.h"
 #include "shm/base/msg.h"
 #include "shm/beat.h"
+
+#define QUEUE_DOCUMENTS 4096
+#define QUEUE_OCTETS    ((size_t)64 << 20)
+#define BATCH_DOCUMENTS 256 /* of one turn */
+#define BATCH_OCTETS    ((size_t)16 << 20)
+
+/* What is to become of one object, and what became of it. */
+struct job_change {
+	const struct document_change *asked; /* NULL: a rollback's own */
+	int kind;
+	struct str id;
+	bool mine;    /* a change of the map: it has an operation */
+	uint32_t op;  /* which */
+	bool refused; /* for `outcome`, or for what its part of the check says */
+	bool version; /* refused because of if_match or if_none_match: 412 */
+	enum apply_outcome outcome;
+	uint64_t in_force; /* version */
+	char owner[16];
+	uint32_t status; /* kinds that are no objects */
+	struct str words;
+};
+
+/* A document on its way. Taken in by keeper_queue.c, freed there when it is answered. */
+struct job {
+	struct list node;
+	struct keeper_line *from; /* NULL: from the journal, nobody waits */
+	uint32_t id;              /* of the question */
+	struct str source;        /* "admin", "console" */
+	struct str text;          /* mapped; from the journal: malloc'ed */
+	bool replay;
+	uint64_t seq; /* in the journal; 0: not there */
+	struct ws ws;
+	struct document d;
+	bool read; /* d is there */
+	struct conf_check check;
+	struct job_change *c;
+	uint32_t n;
+	struct apply_op *ops;
+	uint32_t n_ops;
+	bool guard;      /* refused for how much it would have deleted */
+	json_t *dropped; /* drop_override: what went */
+	/* the answer */
+	uint32_t status; /* 0: not yet */
+	uint64_t generation;
+	uint32_t changed, refused;
+};
+
+/* A line to a source of documents. */
+struct keeper_line {
+	struct keeper *k;
+	enum line line;
+	const char *source;
+	struct watch w;
+	bool stuck; /* it did not read for long: no more waiting for it */
+};
+enum { KEEPER_ADMIN, KEEPER_REDIS, KEEPER_LINES };
 
 struct keeper {
 	const struct heritage *h;
 	struct loop *loop;
 	struct beat *beat;
 	struct store store;
-	struct state *state; /* NULL: verdicts do not outlive the instance */
+	struct state *state; /* NULL: nothing outlives the instance, documents are not taken */
+	const char *state_error;
+	bool state_empty; /* it remembers no generation: new, or set aside */
 	struct verdicts *verdicts;
-	struct table *table;   /* committed generations, for verdicts */
+	struct overrides *overrides;
+	struct remember remember;
+	struct table *table; /* committed generations */
+	uint64_t history;    /* limits.history in force */
+	double deletions;    /* redis.deletions */
+
+	/* the master's transaction */
 	struct apply *pending; /* compiled, waiting for COMMIT or ABORT */
-	uint32_t txn;          /* its id */
-	bool prepared;         /* this process has gone through a PREPARE */
-	struct watch chan, admin;
+	struct apply_input in; /* what it was compiled from */
+	struct ws pending_ws;
+	struct job *pending_job; /* it is a document's */
+	char author[STATE_AUTHOR_MAX];
+	uint32_t txn;  /* its id */
+	bool prepared; /* this process has gone through a PREPARE */
+	bool begun;    /* the map has a generation: documents are taken up */
+	uint64_t base; /* fresh: the generation the last map had reached */
+	struct watch chan;
+
+	/* documents */
+	struct keeper_line line[KEEPER_LINES];
+	struct list queue, batch, done;
+	uint32_t queued;
+	size_t queued_octets;
+	struct job *submitted; /* waits for the master; first of the batch */
+	uint64_t seq;          /* the last given */
+	struct defer turn;
+	struct timer retry;
+	bool folding_failed;
+	bool greeted;    /* HELLO was said */
+	bool compared;   /* the state's objects were compared with the map's */
+	json_t *refused; /* of the state's objects, at the start: [{kind, id, source, error}] */
+
+	struct watch admin;
 	struct timer expiry;
 	int status;
-	struct msg in, out;
+	struct msg in_msg, out;
 };
 
+/* keeper.c */
 /* Waits a little for room; a peer that does not read for long is given up: 1 or -1. */
 int keeper_send(int fd, struct msg *m) NODISCARD;
+void keeper_leave(struct keeper *k, int status);
+void keeper_ring(struct keeper *k); /* the workers' mailboxes */
+/* After every commit that made a generation: ring, beat, settings in force. */
+void keeper_committed(struct keeper *k);
+void keeper_settings(struct keeper *k);
+
+/* keeper_master.c */
+void keeper_master_message(struct watch *w, uint32_t events);
+void keeper_submit(struct keeper *k, struct job *j);
+void keeper_ask_reload(struct keeper *k);
+
+/* keeper_queue.c */
+int keeper_lines_start(struct keeper *k) NODISCARD;
+void keeper_hello(struct keeper *k);
+/* To redis alone, with an empty position: it says everything again. */
+void keeper_hello_again(struct keeper *k);
+struct job *job_new(struct keeper *k, struct str source);
+void job_free(struct job **j);
+void keeper_answer(struct keeper *k, struct job *j);
+void keeper_answer_json(struct keeper *k, struct keeper_line *l, uint32_t id, uint32_t status,
+    const json_t *body); /* ANSWER */
+
+/* keeper_turn.c */
+void keeper_turn_start(struct keeper *k);
+void keeper_turn_soon(struct keeper *k);
+/* Writes what is noted: 1; -1 it stays noted, and is tried again. */
+int keeper_fold(struct keeper *k);
+/* The submitted document is through (its status is set): on with the batch. */
+void keeper_turn_go_on(struct keeper *k);
+
+/* keeper_job.c */
+/* Reads the frame. Malformed: status is set. */
+void job_read(struct job *j);
+/* Everything but waiting: 1 through (status is set), 0 it needs the master. */
+int job_run(struct keeper *k, struct job *j) NODISCARD;
+/* For a document that needs the master. NULL: refused, status is set. */
+struct apply *job_compile(struct keeper *k, struct job *j);
+/* Ends it: committed or not, noted in k->remember, status set. */
+void job_commit(struct keeper *k, struct job *j, struct apply **a);
+void job_refuse(struct job *j, uint32_t status, const char *fmt, ...) PRINTF(3, 4);
+/* An operation for an object; the value is checked. 1; -1 with words in j->check. */
+int job_op(struct keeper *k, struct job *j, struct job_change *c, const json_t *value,
+    struct str source, struct str override) NODISCARD;
+
+/* keeper_back.c: fill j->c and j->ops, or set the status. */
+void job_rollback(struct keeper *k, struct job *j);
+void job_drop(struct keeper *k, struct job *j);
+
+/* keeper_body.c: new references. */
+json_t *job_body(const struct job *j);
+json_t *problem_body(uint32_t status, const char *fmt, ...) PRINTF(2, 3);
+
+/* keeper_start.c */
+/* Journal into the queue; overrides; how far generations had come. */
+void keeper_remembered(struct keeper *k);
+/* What the state remembers, as operations beside the first change set of a fresh map. */
+void keeper_start_ops(struct keeper *k, int changeset_fd);
+/* After it was committed: which were refused. */
+void keeper_start_outcomes(struct keeper *k, const struct conf_check *report);
+/* An existing map: makes it what the state says. */
+void keeper_compare(struct keeper *k);
+
+/* keeper_ask.c */
+void keeper_ask(struct keeper *k, struct keeper_line *l, struct msg *m);
 
 /* keeper_verdict.c */
 void keeper_endpoint_set(struct keeper *k, struct msg *m);
+/* 1; 0 nothing to do; -1 *status_r (404, 422) and words. check_only: changes nothing. */
+int keeper_verdict_change(struct keeper *k, const struct job *j, const struct document_change *c,
+    bool check_only, uint32_t *status_r, const char **error_r) NODISCARD;
 void keeper_expiry_start(struct keeper *k);
+
+/* keeper_endpoints.c */
+/* After state and store are open. Its own line (discovery) is its own to watch. */
+void keeper_endpoints_start(struct keeper *k);
+/* One change of kind "endpoints"; several follow one another, then one keeper_endpoints_flush.
+ * 1 changed; 0 it was so already; -1 refused: *status_r (404, 409, 412, 422) and words.
+ * check_only: changes nothing. */
+int keeper_endpoints_change(struct keeper *k, const struct job *j, const struct document_change *c,
+    bool check_only, uint32_t *status_r, const char **error_r) NODISCARD;
+/* In force and remembered. -1 with words. */
+int keeper_endpoints_flush(struct keeper *k, const char **error_r) NODISCARD;
+/* A generation was committed: services came and went. */
+void keeper_endpoints_generation(struct keeper *k);
 
 #endif
