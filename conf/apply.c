@@ -218,7 +218,7 @@ publish(struct apply *a)
 	stop_here("after_commit");
 	atomic_store_explicit(
 	    &arena_head(s->arena)->generation, s->meta.generation, memory_order_release);
-	rows_commit(a->rows, s->meta.generation - 1);
+	rows_commit(a->rows);
 	rows_free(&a->rows);
 	stop_here("after_publish");
 }

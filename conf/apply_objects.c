@@ -81,7 +81,7 @@ set_old(struct apply *a, uint32_t number, struct endpoint_set *old_r)
 static int
 service_put(struct apply *a, const struct change *c)
 {
-	const struct conf_service *s = object_body(&c->o, &a->scratch);
+	struct conf_service *s = object_body(&c->o, &a->scratch);
 	struct endpoint_set old;
 	bool had = set_old(a, c->o.number, &old) == 1;
 	const char *error;
@@ -91,6 +91,8 @@ service_put(struct apply *a, const struct change *c)
 		apply_error(a, &c->o, NULL, "its settings cannot be read");
 		return 1;
 	}
+	if (a->s->endpoints != NULL)
+		a->s->endpoints(a->s->arg, &c->o, had ? &old : NULL, s, &a->scratch);
 	a->out.n = 0;
 	if (rows_set(a->rows, c->o.id, s, had ? &old : NULL, &a->out, &error) < 0) {
 		apply_error(a, &c->o, "endpoints", "%s", error);
@@ -111,6 +113,8 @@ service_delete(struct apply *a, const struct change *c)
 	struct endpoint_set old;
 	char key[8];
 
+	if (a->s->endpoints != NULL)
+		a->s->endpoints(a->s->arg, &c->o, NULL, NULL, NULL);
 	if (set_old(a, c->o.number, &old) == 1)
 		rows_drop(a->rows, &old);
 	if (db_del(a->txn, a->s->map.tab[MAP_ENDPOINT], image_key_number(key, c->o.number)) >= 0)

@@ -301,9 +301,9 @@ on_admin(struct watch *w, uint32_t events UNUSED)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-/* The slowest worker's generation; rows retired after it may still be picked. */
+/* The endpoints the slowest worker goes by; rows retired after it may still be picked. */
 static uint64_t
-oldest_generation(void *arg)
+oldest_endpoints(void *arg)
 {
 	struct keeper *k = arg;
 	struct procs *p = beat_procs(k->beat);
@@ -311,11 +311,12 @@ oldest_generation(void *arg)
 
 	for (unsigned i = 0; p != NULL && i < PROCS_MAX; i++) {
 		uint32_t state = atomic_load_explicit(&p->row[i].state, memory_order_acquire);
-		uint64_t g = atomic_load_explicit(&p->row[i].generation, memory_order_acquire);
+		uint64_t seen = atomic_load_explicit(&p->row[i].endpoints, memory_order_acquire);
 
 		if (atomic_load_explicit(&p->row[i].kind, memory_order_relaxed) == PROC_WORKER &&
-		    (state == PROC_UP || state == PROC_DRAINING) && g > 0)
-			oldest = MIN(oldest, g);
+		    (state == PROC_STARTING || state == PROC_UP || state == PROC_DRAINING) &&
+		    seen > 0)
+			oldest = MIN(oldest, seen);
 	}
 	return oldest;
 }
@@ -355,7 +356,7 @@ store_start(struct keeper *k, const char **error_r)
 	if (ok < 0)
 		return -1;
 	k->store.verdict = verdict_for;
-	k->store.oldest = oldest_generation;
+	k->store.oldest = oldest_endpoints;
 	k->store.alive = alive;
 	k->store.arg = k;
 	return table_attach(&k->store.map, &k->table, error_r);

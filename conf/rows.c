@@ -19,6 +19,7 @@ struct rows {
 	rows_verdict_f *verdict;
 	void *arg;
 	struct row_list taken, retired, services_taken, services_freed;
+	bool touched; /* the endpoint table is not what it was */
 	char error[160];
 };
 
@@ -206,6 +207,7 @@ rows_set(struct rows *r, struct str id, const struct conf_service *c,
 	uint32_t row = 0, incarnation = 0;
 	int ok = service_row(&s, &row, &incarnation);
 
+	r->touched = true;
 	for (uint32_t i = 0; i < c->endpoints.n && ok == 1; i++)
 		ok = endpoint_add(&s, &e[i], &bytes);
 	if (ok == 1)
@@ -227,6 +229,7 @@ rows_drop(struct rows *r, const struct endpoint_set *old)
 {
 	struct endpoint_ref e;
 
+	r->touched = true;
 	for (uint32_t i = 0; i < old->n; i++)
 		if (endpoint_set_get(old, i, &e) == 1)
 			list_add(&r->retired, e.row);
@@ -234,12 +237,17 @@ rows_drop(struct rows *r, const struct endpoint_set *old)
 }
 
 void
-rows_commit(struct rows *r, uint64_t generation)
+rows_commit(struct rows *r)
 {
+	uint64_t version =
+	    atomic_load_explicit(&arena_head(r->arena)->endpoints_version, memory_order_relaxed);
+
 	for (size_t i = 0; i < r->retired.n; i++)
-		arena_endpoint_retire(r->arena, r->retired.v[i], generation);
+		arena_endpoint_retire(r->arena, r->retired.v[i], version);
 	for (size_t i = 0; i < r->services_freed.n; i++)
 		arena_service_free(r->arena, r->services_freed.v[i]);
+	if (r->touched)
+		arena_endpoints_changed(r->arena);
 }
 
 /* Nobody has seen the rows: they may be used again at once. */

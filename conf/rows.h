@@ -16,7 +16,7 @@ struct rows;
 typedef void rows_verdict_f(
     void *arg, struct str service, struct str endpoint, struct endpoint_row *row);
 
-/* oldest: the oldest generation a worker still routes by. */
+/* oldest: the oldest endpoints_version a worker goes by. */
 struct rows *rows_new(struct arena *a, uint64_t oldest, rows_verdict_f *verdict, void *arg);
 void rows_free(struct rows **r); /* after commit or abort */
 
@@ -27,7 +27,8 @@ int rows_set(struct rows *r, struct str id, const struct conf_service *s,
 /* The service is gone. */
 void rows_drop(struct rows *r, const struct endpoint_set *old);
 
-void rows_commit(struct rows *r, uint64_t generation);
+/* After the map's commit: rows that no set names any more rest, workers look again. */
+void rows_commit(struct rows *r);
 void rows_abort(struct rows *r);
 
 #endif

@@ -217,15 +217,17 @@ rows_named(struct store *s, struct db_txn *t, struct named *named)
 static void
 rows_settle(struct store *s, const struct named *named)
 {
-	uint64_t before = s->meta.generation > 0 ? s->meta.generation - 1 : 0;
-	const struct arena_head *h = arena_head(s->arena);
+	struct arena_head *h = arena_head(s->arena);
+	uint64_t version = atomic_load_explicit(&h->endpoints_version, memory_order_relaxed);
 
 	for (uint32_t row = 0; row < h->endpoints; row++)
 		if (!bits_has(&named->endpoints, row))
-			arena_endpoint_retire(s->arena, row, before);
+			arena_endpoint_retire(s->arena, row, version);
 	for (uint32_t row = 0; row < h->services; row++)
 		if (!bits_has(&named->services, row))
 			arena_service_free(s->arena, row);
+	/* It may have died between a commit and telling of it, too. */
+	arena_endpoints_changed(s->arena);
 }
 
 static int

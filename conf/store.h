@@ -12,6 +12,12 @@
 #include "conf/rows.h"
 #include "shm/arena.h"
 
+/* Which endpoints a service is compiled with. s is its settings, decoded: may be given other
+ * endpoints and addresses, from ws; old: its set in the map, or NULL. s NULL: the service goes. */
+struct conf_service;
+typedef void endpoints_f(void *arg, const struct conf_object *o, const struct endpoint_set *old,
+    struct conf_service *s, struct ws *ws);
+
 struct store_options {
 	const char *run_dir;
 	uint64_t started_us; /* the instance: the same value, the same instance */
@@ -29,8 +35,9 @@ struct store {
 	bool fresh; /* nothing was there to go on with */
 	/* Set by the owner after store_open; each may be NULL. */
 	rows_verdict_f *verdict;
-	uint64_t (*oldest)(void *arg); /* generation of the slowest worker */
-	void (*alive)(void *arg);      /* called now and then in long work */
+	uint64_t (*oldest)(void *arg); /* endpoints_version of the slowest worker */
+	endpoints_f *endpoints;
+	void (*alive)(void *arg); /* called now and then in long work */
 	void *arg;
 };
 

@@ -84,6 +84,7 @@ row_write(struct child *c)
 			atomic_fetch_add_explicit(&row->restarts, 1, memory_order_relaxed);
 		STORE(row->started_us, clock_wall_us());
 		STORE(row->generation, 0);
+		STORE(row->endpoints, 0);
 		/* Patience with the start begins here. */
 		STORE(row->beat_ms, clock_ms());
 	}

@@ -12,7 +12,7 @@
 #include "shm/region.h"
 
 #define ARENA_MAGIC   UINT64_C(0x414e455241574700) /* 0, "GWARENA" in memory */
-#define ARENA_VERSION 1
+#define ARENA_VERSION 2
 #define SHADOWS_LINE  (CACHE_LINE / sizeof(uint64_t))
 #define ROWS_MAX      (1u << 24)
 #define SLOTS_MAX     1024u
@@ -69,6 +69,7 @@ arena_fill(void *value, size_t n UNUSED, void *arg)
 	h->slots = c->slots;
 	h->endpoints = c->endpoints;
 	h->services = c->services;
+	atomic_init(&h->endpoints_version, 1); /* 0: nothing seen */
 	h->magic = ARENA_MAGIC;
 }
 
@@ -177,15 +178,15 @@ row_in_use(const struct endpoint_row *e)
 	return GET(e->incarnation) % 2 == 1;
 }
 
-/* Retired with generation g: a worker that still routes by g or an older one may pick the row. */
+/* Retired with version v: a worker that has seen none later may pick the row. */
 static bool
-row_free(const struct endpoint_row *e, uint64_t oldest_worker_generation)
+row_free(const struct endpoint_row *e, uint64_t oldest_seen)
 {
 	if (row_in_use(e))
 		return false;
 	if (GET(e->incarnation) == 0)
 		return true; /* never used */
-	return GET(e->retired_generation) < oldest_worker_generation && GET(e->unsettled) == 0 &&
+	return GET(e->retired_version) < oldest_seen && GET(e->unsettled) == 0 &&
 	       GET(e->inflight) == 0;
 }
 
@@ -203,13 +204,13 @@ row_reset(struct endpoint_row *e)
 	SET(e->picks, 0);
 	SET(e->failures, 0);
 	SET(e->responses_5xx, 0);
-	SET(e->retired_generation, 0);
+	SET(e->retired_version, 0);
 	SET(e->last_change_us, 0);
 }
 
 int
 arena_endpoint_alloc(
-    struct arena *a, uint64_t oldest_worker_generation, uint32_t *row_r, uint32_t *incarnation_r)
+    struct arena *a, uint64_t oldest_seen, uint32_t *row_r, uint32_t *incarnation_r)
 {
 	uint32_t row;
 	struct endpoint_row *e;
@@ -217,7 +218,7 @@ arena_endpoint_alloc(
 	while (a->maybe_free < a->endpoints && row_in_use(&a->endpoint[a->maybe_free]))
 		a->maybe_free++;
 	for (row = a->maybe_free; row < a->endpoints; row++)
-		if (row_free(&a->endpoint[row], oldest_worker_generation))
+		if (row_free(&a->endpoint[row], oldest_seen))
 			break;
 	if (row == a->endpoints)
 		return 0;
@@ -229,15 +230,21 @@ arena_endpoint_alloc(
 }
 
 void
-arena_endpoint_retire(struct arena *a, uint32_t row, uint64_t generation)
+arena_endpoint_retire(struct arena *a, uint32_t row, uint64_t version)
 {
 	struct endpoint_row *e = arena_endpoint(a, row);
 
 	if (e == NULL || !row_in_use(e))
 		return;
-	SET(e->retired_generation, generation);
+	SET(e->retired_version, version);
 	atomic_fetch_add_explicit(&e->incarnation, 1, memory_order_release);
 	a->maybe_free = MIN(a->maybe_free, row);
+}
+
+void
+arena_endpoints_changed(struct arena *a)
+{
+	atomic_fetch_add_explicit(&a->head->endpoints_version, 1, memory_order_release);
 }
 
 int

@@ -22,8 +22,9 @@ struct arena_head {
 	uint32_t pad;
 	/* of the map: stored (release) after its commit */
 	alignas(CACHE_LINE) _Atomic uint64_t generation;
-	_Atomic uint64_t epoch;             /* the map's directory number */
-	_Atomic uint64_t endpoints_version; /* changes of endpoint sets, outside generations */
+	_Atomic uint64_t epoch; /* the map's directory number */
+	/* commits that changed the endpoint table, in a generation or outside; from 1 */
+	_Atomic uint64_t endpoints_version;
 };
 
 enum endpoint_verdict {
@@ -51,8 +52,9 @@ struct endpoint_row {
 	alignas(CACHE_LINE) _Atomic uint32_t fails; /* consecutive failures */
 	_Atomic uint32_t ejections;
 	_Atomic uint64_t picks, failures, responses_5xx;
-	/* when resting: reusable once every worker is past it and nothing is in flight */
-	_Atomic uint64_t retired_generation;
+	/* endpoints_version before the commit that left it out. When resting: reusable once every
+	 * worker is past it and nothing is in flight */
+	_Atomic uint64_t retired_version;
 	_Atomic uint64_t last_change_us; /* wall */
 	_Atomic uint32_t unsettled;      /* inflight is to be compared with the shadows (settle) */
 };
@@ -77,8 +79,18 @@ struct arena_head *arena_head(struct arena *a);
 struct endpoint_row *arena_endpoint(struct arena *a, uint32_t row); /* NULL past the end */
 struct service_row *arena_service(struct arena *a, uint32_t row);
 
+/* Is the row this endpoint's? A resting one still is: who retired it waits for the workers that
+ * have not seen the new set, and what they pick until then must not fail. */
+static inline bool
+endpoint_row_is(const struct endpoint_row *e, uint32_t incarnation)
+{
+	uint32_t now = atomic_load_explicit(&e->incarnation, memory_order_acquire);
+
+	return now == incarnation || now == incarnation + 1;
+}
+
 /* Worker. Takes one in-flight share of a row: shadow first, then the shared count. 1; 0 when the
- * incarnation is another (the row was retired or reused: the caller's endpoint set is stale). */
+ * row is another endpoint's by now (the caller's endpoint set is stale). */
 int endpoint_take(struct arena *a, unsigned slot, uint32_t row, uint32_t incarnation) NODISCARD;
 /* Gives one share back, on a row that was retired meanwhile too: it rests until they all came. */
 void endpoint_release(struct arena *a, unsigned slot, uint32_t row, uint32_t incarnation);
@@ -95,12 +107,15 @@ int endpoint_failed(struct endpoint_row *e, uint32_t threshold, uint64_t down_ms
 void endpoint_succeeded(struct endpoint_row *e);
 
 /* Keeper. Allocates a free row (lowest number) and starts its incarnation with everything but the
- * identity reset; 0 when none is free. A retired row is free again when oldest_worker_generation is
- * past the generation it was retired with and nothing is in flight. A keeper that finds rows in use
- * that no map names (its predecessor died between arena and commit) retires them. */
-int arena_endpoint_alloc(struct arena *a, uint64_t oldest_worker_generation, uint32_t *row_r,
-    uint32_t *incarnation_r) NODISCARD;
-void arena_endpoint_retire(struct arena *a, uint32_t row, uint64_t generation);
+ * identity reset; 0 when none is free. A retired row is free again when the oldest
+ * endpoints_version a worker goes by is past the one it was retired with and nothing is in flight.
+ * A keeper that finds rows in use that no map names (its predecessor died between arena and commit)
+ * retires them. */
+int arena_endpoint_alloc(
+    struct arena *a, uint64_t oldest_seen, uint32_t *row_r, uint32_t *incarnation_r) NODISCARD;
+void arena_endpoint_retire(struct arena *a, uint32_t row, uint64_t version);
+/* The endpoint table was committed and what it no longer names is retired: workers look again. */
+void arena_endpoints_changed(struct arena *a);
 int arena_service_alloc(struct arena *a, uint32_t *row_r) NODISCARD;
 void arena_service_free(struct arena *a, uint32_t row);
 unsigned arena_endpoints_used(struct arena *a);

@@ -85,6 +85,13 @@ beat_generation(struct beat *b, uint64_t generation)
 		STORE(b->row->generation, generation);
 }
 
+void
+beat_endpoints(struct beat *b, uint64_t version)
+{
+	if (b)
+		atomic_store_explicit(&b->row->endpoints, version, memory_order_release);
+}
+
 struct procs *
 beat_procs(struct beat *b)
 {

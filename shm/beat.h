@@ -25,6 +25,9 @@ void beat_stop(struct beat **b);
 void beat_now(struct beat *b);
 /* The generation this process goes by, as `status` shows it. */
 void beat_generation(struct beat *b, uint64_t generation);
+/* Worker: the endpoints_version after which every set it will look at was read; the keeper reuses
+ * rows by it. */
+void beat_endpoints(struct beat *b, uint64_t version);
 /* The whole table (readiness, draining, log level), NULL without one. */
 struct procs *beat_procs(struct beat *b);
 

@@ -69,14 +69,14 @@ endpoint_take(struct arena *a, unsigned slot, uint32_t row, uint32_t incarnation
 	uint64_t word;
 
 	BUG_ON(slot >= a->slots);
-	if (e == NULL || atomic_load_explicit(&e->incarnation, memory_order_acquire) != incarnation)
+	if (e == NULL || !endpoint_row_is(e, incarnation))
 		return 0;
 	shadow = arena_shadow(a, slot, row);
 	word = LOAD(*shadow);
 	share_change(e, shadow, word, SHADOW_COUNT(word), 1);
-	/* Retired since. Only the generations keep the keeper from reusing the row under a worker
-	 * that knows it; this notices a stale set early. */
-	if (unlikely(atomic_load_explicit(&e->incarnation, memory_order_acquire) != incarnation)) {
+	/* Reused since. The keeper does not do that under a worker that knows the row by the set
+	 * it goes by; this is for one that kept the row longer. */
+	if (unlikely(!endpoint_row_is(e, incarnation))) {
 		share_give(e, shadow);
 		return 0;
 	}

@@ -16,7 +16,8 @@ procs_layout(void)
 {
 	const uint64_t numbers[] = {sizeof(struct procs), sizeof(struct proc_row), PROCS_MAX,
 	    offsetof(struct procs, row), offsetof(struct procs, last_reload_error),
-	    offsetof(struct proc_row, beat_ms), PROC_KIND_COUNT};
+	    offsetof(struct proc_row, beat_ms), offsetof(struct proc_row, endpoints),
+	    PROC_KIND_COUNT};
 
 	return region_hash(ARRAY_LEN(numbers), numbers);
 }

@@ -25,6 +25,7 @@ struct proc_row {
 	/* monotonic; written by the process each turn, at most once a ms */
 	alignas(CACHE_LINE) _Atomic uint64_t beat_ms;
 	_Atomic uint64_t generation;       /* the generation it runs by */
+	_Atomic uint64_t endpoints;        /* worker: endpoints_version it has seen; 0: none yet */
 	_Atomic uint64_t rss, cpu_us, fds; /* refreshed by the process about once a second */
 };
 

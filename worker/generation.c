@@ -117,6 +117,24 @@ generation_max_conns(const struct worker *w, const struct conf_settings *s)
 	return (unsigned)MIN(wanted, room);
 }
 
+/* A snapshot that is still held from the turn before was taken with its own mark. Sets are read by
+ * later marks only, so rows retired before this one are not picked here again, and connections to
+ * them serve nobody. */
+void
+generation_endpoints(struct worker *w)
+{
+	uint64_t version = w->reading
+			       ? w->up->endpoints_version
+			       : atomic_load_explicit(&arena_head(w->arena)->endpoints_version,
+				     memory_order_acquire);
+
+	if (likely(version == w->endpoints_version))
+		return;
+	w->endpoints_version = version;
+	pool_sweep(w->up->pool);
+	beat_endpoints(w->beat, version);
+}
+
 int
 generation_check(struct worker *w)
 {
@@ -137,7 +155,6 @@ generation_check(struct worker *w)
 	w->gen = g;
 	w->max_conns = generation_max_conns(w, g->s);
 	listeners_settle(w, t);
-	pool_sweep(w->up->pool);
 	log_debug("generation %llu", (unsigned long long)g->number);
 	generation_tell(w);
 	return 1;

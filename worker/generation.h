@@ -22,6 +22,9 @@ struct gen {
 /* Looks at the arena's word and adopts what it names: settings, listeners. Cheap when nothing
  * changed. -1: the map has no settings that can be read. */
 int generation_check(struct worker *w) NODISCARD;
+/* Looks at endpoint sets' version: once it is told, nothing older is read any more. First of all in
+ * a turn. */
+void generation_endpoints(struct worker *w);
 struct gen *gen_ref(struct gen *g);
 void gen_unref(struct gen **g);
 

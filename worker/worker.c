@@ -63,6 +63,7 @@ worker_turn(void *arg)
 	struct worker *w = arg;
 
 	metric_add(w->metrics, M_PROC_LOOP_TURNS, 1);
+	generation_endpoints(w);
 	if (generation_check(w) < 0) {
 		log_error("the map holds no settings that can be read");
 		worker_stop(w, 1);

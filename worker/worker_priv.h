@@ -37,9 +37,10 @@ struct worker {
 	struct ring *ring;
 	struct arena *arena;
 	struct table *table;
-	uint64_t epoch;      /* of the map that is open */
-	bool reading;        /* the map's snapshot is held this turn */
-	struct defer unread; /* and given back at its end */
+	uint64_t epoch;             /* of the map that is open */
+	uint64_t endpoints_version; /* seen, and told the keeper */
+	bool reading;               /* the map's snapshot is held this turn */
+	struct defer unread;        /* and given back at its end */
 
 	struct gen *gen;
 	struct plans *plans;

@@ -42,8 +42,7 @@ pick_weight(struct up *u, const struct endpoint_ref *e)
 	struct endpoint_row *row = arena_endpoint(u->arena, e->row);
 	uint32_t w;
 
-	if (!row || e->unresolved || e->addr.family == 0 ||
-	    atomic_load_explicit(&row->incarnation, memory_order_relaxed) != e->incarnation ||
+	if (!row || e->unresolved || e->addr.family == 0 || !endpoint_row_is(row, e->incarnation) ||
 	    !endpoint_usable(row, clock_ms(), clock_wall_us()))
 		return 0;
 	w = atomic_load_explicit(&row->weight, memory_order_relaxed);

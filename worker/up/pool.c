@@ -200,6 +200,15 @@ pool_keep_ms(const struct upconn *c, const struct pool_limits *l)
 	return ms;
 }
 
+/* Its endpoint is in no set any more. */
+static bool
+pool_orphan(const struct pool *p, const struct upconn *c)
+{
+	struct endpoint_row *e = arena_endpoint(p->up->arena, c->row);
+
+	return !e || atomic_load_explicit(&e->incarnation, memory_order_relaxed) != c->incarnation;
+}
+
 void
 pool_put(struct pool *p, struct upconn **cp, const struct pool_limits *l)
 {
@@ -208,7 +217,8 @@ pool_put(struct pool *p, struct upconn **cp, const struct pool_limits *l)
 	uint64_t keep = pool_keep_ms(c, l);
 
 	if (!r || r->n >= l->idle || (l->requests && c->requests >= l->requests) ||
-	    c->h1.stream.readable || c->h1.stream.hup || h1_conn_pending(&c->h1)) {
+	    c->h1.stream.readable || c->h1.stream.hup || h1_conn_pending(&c->h1) ||
+	    pool_orphan(p, c)) {
 		pool_close(p, cp);
 		return;
 	}
@@ -244,14 +254,6 @@ pool_close_if(struct pool *p, bool (*fn)(const struct pool *p, const struct upco
 				pool_drop(c);
 		}
 	}
-}
-
-static bool
-pool_orphan(const struct pool *p, const struct upconn *c)
-{
-	struct endpoint_row *e = arena_endpoint(p->up->arena, c->row);
-
-	return !e || atomic_load_explicit(&e->incarnation, memory_order_relaxed) != c->incarnation;
 }
 
 static bool
