@@ -4,25 +4,19 @@
  *
  *	"GWCHANGE", u32 version, u64 layout of all object tables, u8 whole, u32 count,
  *	string source, string author, count x {u8 operation, string object}
- *
- * The seals are what lets the reader look at its mapping twice: nobody can write to it or cut it
- *off any more.
  */
 #include "conf/changeset.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/sealed.h"
 #include "shm/base/bug.h"
 
 #define CHANGESET_MAGIC   "GWCHANGE"
 #define CHANGESET_VERSION 1
 #define CHANGESET_MAX     (1u << 30)
 #define CHANGESET_FLUSH   (1u << 20)
-#define CHANGESET_SEALS   (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define COUNT_AT          21 /* offset of the count */
 
 struct changeset_writer {
@@ -53,13 +47,8 @@ put_string(struct gbuf *out, struct str s)
 static void
 flush(struct changeset_writer *w)
 {
-	for (size_t at = 0; at < w->out.n && w->error == 0;) {
-		ssize_t n = write(w->fd, w->out.p + at, w->out.n - at);
-
-		if (n < 0 && errno != EINTR)
-			w->error = errno;
-		at += n > 0 ? (size_t)n : 0;
-	}
+	if (w->error == 0 && sealed_put(w->fd, str_n(w->out.p, w->out.n)) < 0)
+		w->error = errno;
 	w->size += w->out.n;
 	w->out.n = 0;
 }
@@ -69,7 +58,7 @@ changeset_new(struct str source, struct str author, bool whole)
 {
 	struct changeset_writer *w = xcalloc(1, sizeof(*w));
 
-	w->fd = memfd_create("changeset", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	w->fd = sealed_new("changeset");
 	if (w->fd < 0)
 		w->error = errno;
 	gbuf_str(&w->out, STR(CHANGESET_MAGIC));
@@ -112,7 +101,7 @@ finish(struct changeset_writer *w)
 	gbuf_u32(&count, w->n);
 	n = pwrite(w->fd, count.p, count.n, COUNT_AT);
 	gbuf_free(&count);
-	if (n != 4 || fcntl(w->fd, F_ADD_SEALS, CHANGESET_SEALS) < 0) {
+	if (n != 4 || sealed_finish(w->fd) < 0) {
 		w->error = errno;
 		return -1;
 	}
@@ -156,23 +145,6 @@ get_string(struct rbuf *r)
 }
 
 static int
-map_sealed(int fd, struct changeset *c, const char **error_r)
-{
-	int seals = fcntl(fd, F_GET_SEALS);
-	struct stat st;
-
-	if (seals < 0 || (seals & CHANGESET_SEALS) != CHANGESET_SEALS)
-		return refuse(error_r, "change set: not a sealed memory file");
-	if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > CHANGESET_MAX)
-		return refuse(error_r, "change set: its size is out of bounds");
-	c->size = (size_t)st.st_size;
-	c->map = mmap(NULL, c->size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (c->map == MAP_FAILED)
-		return refuse(error_r, strerror(errno));
-	return 1;
-}
-
-static int
 read_head(struct changeset *c, const char **error_r)
 {
 	struct str magic = rbuf_bytes(&c->at, strlen(CHANGESET_MAGIC));
@@ -197,9 +169,9 @@ changeset_open(int fd, struct changeset *c_r, const char **error_r)
 {
 	struct changeset c = {0};
 
-	if (map_sealed(fd, &c, error_r) < 0)
+	if (sealed_map(fd, CHANGESET_MAX, &c.map, error_r) < 0)
 		return -1;
-	c.at = rbuf_of(str_n(c.map, c.size));
+	c.at = rbuf_of(c.map);
 	if (read_head(&c, error_r) < 0) {
 		changeset_close(&c);
 		return -1;
@@ -244,7 +216,6 @@ changeset_rewind(struct changeset *c)
 void
 changeset_close(struct changeset *c)
 {
-	if (c->map != NULL && c->map != MAP_FAILED)
-		munmap(c->map, c->size);
+	sealed_unmap(&c->map);
 	memset(c, 0, sizeof(*c));
 }

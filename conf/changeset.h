@@ -24,8 +24,7 @@ struct changeset {
 	bool whole;
 	uint32_t n;
 	/* private */
-	void *map;
-	size_t size;
+	struct str map;
 	struct rbuf at;
 	size_t head; /* where the first operation begins */
 	uint32_t next;

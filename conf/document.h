@@ -1,34 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A change document: what admin API, console and rollback say when they want something changed.
- *JSON text in a sealed memfd (CHANGE, PUBLISH), an entry of the console's stream, a record of the
- *journal: always this form.
+ * JSON text in a sealed memfd (CHANGE, PUBLISH), an entry of the console's stream, a record of the
+ * journal: always this form.
  *
- *	{ "schema": 1,			required of the console; 1 when left out
+ *	{ "schema": 1,			needed beside "console"; 1 when left out
  *	  "author": "text",		for the history; at most 128 octets
  *	  "comment": "text",		for the history; at most 1,000 octets
  *	  "dry_run": false,		check and report, change nothing
- *	  "partial": false,		an object that is wrong is refused by itself, the rest is
- *applied "whole": false,		the source has nothing else: its other objects are deleted
+ *	  "partial": false,		an object that is wrong is refused by itself, the rest goes
+ *on "whole": false,		the source has nothing else: its other objects are deleted
  *	  "allow_deletions": false,	with whole: however many that are
  *	  "console": {"epoch": "text", "number": 17, "hash": "64 hex digits"},
- *					position after this document; the redis process alone may say
- *it "rollback": 12,		instead of changes: back to the configuration as of generation 12
+ *					position after this document; the redis process's alone
+ *	  "rollback": 12,		instead of changes: back to the configuration as of 12
  *	  "drop_override": "name",	instead of changes: what the source says holds again
  *	  "changes": [ { "op": "put", "kind": "route", "id": "orders",
  *			 "if_match": 17 or "*", "if_none_match": "*",
  *			 "value": { ... } }, ... ] }
  *
  *	op	create (409 when it is there), put, patch (RFC 7396, on what is in force), delete
- *	kind	listener, service, route; and two that belong to no generation:
- *		"verdict", id "SERVICE/ENDPOINT" (ENDPOINT "*" for all), value {"verdict": "down"}
- *and/or
- *			{"weight": 5}, with {"expires": "10m" or RFC 3339 time}; delete withdraws it
- *		"endpoints", id SERVICE, value {"endpoints": [{"url", "weight"}, ...]} takes the place
- *of what the service's settings say; with op "add" or "remove" the list is added to or taken from
- *those in force; delete returns to the settings value	the object's settings as in gateway.conf,
- *with JSON's types; "id" may stand in it and must then be the id; "_meta" is passed over
+ *	kind	listener, service, route; and two that belong to no generation and have no versions:
+ *		"verdict", put and delete, id "SERVICE/ENDPOINT" (ENDPOINT "*" for all), value
+ *			{"verdict": "down"} and/or {"weight": 5}, with {"expires": "10m" or RFC
+ *			3339 time}; delete withdraws it
+ *		"endpoints", put, add, remove, delete, id SERVICE, value {"endpoints": [{"url",
+ *			"weight"}, ...]} takes the place of what the service's settings say; with op
+ *			"add" or "remove" the list is added to or taken from those in force; delete
+ *			returns to the settings
+ *	value	the object's settings as in gateway.conf, with JSON's types; "id" may stand in it
+ *		and must then be the id; "_meta" is passed over
  *
+ * An object stands once in a document.
  * Sources: "file", "admin", "console". Which one a document has is decided by the line it came by.
  */
 #ifndef GW_DOCUMENT_H
@@ -58,7 +61,7 @@ const char *document_kind_word(int kind);
 #define IF_ANY UINT64_MAX
 struct document_change {
 	enum document_op op;
-	int kind; /* enum conf_kind, DOC_VERDICT, DOC_ENDPOINTS */
+	int kind; /* enum conf_kind, DOC_VERDICT, DOC_ENDPOINTS; -1 beside an error */
 	struct str id;
 	uint64_t if_match;  /* version; IF_ANY: must exist; 0: not asked */
 	bool if_none_match; /* must not exist */
@@ -107,7 +110,7 @@ int document_object(enum conf_kind kind, struct str id, struct str source, const
 /* The settings of an object as JSON (a new reference), as `value` takes them; NULL when its body is
  * malformed. all: defaults too. */
 json_t *document_value(const struct conf_object *o, bool all);
-/* RFC 7396 on copies: a new reference. */
+/* RFC 7396 on copies: a new reference; NULL when the patch is deeper than DOCUMENT_DEPTH. */
 json_t *document_patch(const json_t *target, const json_t *patch);
 /* Compact, keys sorted: equal values give equal text. The caller frees. */
 char *document_text(const json_t *j);

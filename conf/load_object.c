@@ -4,6 +4,7 @@
  */
 #include "conf/field_read.h"
 #include "conf/load_priv.h"
+#include "conf/object_read.h"
 #include "shm/base/bug.h"
 
 /* Names at the top level that are not settings: the lists. */
@@ -13,7 +14,6 @@ static const char *const list_names[] = {
 #undef OBJECT
     NULL,
 };
-static const char *const object_also[] = {"id", NULL};
 
 static void
 must(const void *p, size_t n)
@@ -25,11 +25,7 @@ must(const void *p, size_t n)
 void
 load_store(struct load *l, struct conf_object *o, const void *self)
 {
-	l->body.n = 0;
-	fields_encode(object_kinds[o->kind].fields, self, &l->body);
-	o->body = ws_str(&l->r->ws, str_n(l->body.p, l->body.n));
-	must(o->body.p, l->body.n);
-	o->digest = object_digest(o->kind, o->id, o->body);
+	object_store(o, self, &l->body, &l->r->ws);
 }
 
 static struct conf_object *
@@ -123,13 +119,7 @@ read_id(struct load *l, enum conf_kind kind, const struct node *n, struct str *i
 	}
 	if (field_read_string(id, l->c, id_r) < 0)
 		return -1;
-	if (!object_id_ok(*id_r)) {
-		check_error(l->c, "id",
-		    "\"%.*s\": not an id; allowed: 1 to 63 letters, digits, \".\", \"_\", \"-\"",
-		    STR_ARG(str_sub(*id_r, 0, 200)));
-		return -1;
-	}
-	return 1;
+	return object_id_check(*id_r, l->c);
 }
 
 /* --- objects ---------------------------------------------------------------------------------- */
@@ -140,7 +130,7 @@ load_listener(struct load *l, struct str id, const struct node *n)
 	struct conf_listener *self = &l->listeners[l->n_listeners];
 
 	l->c->ws = &l->keep;
-	field_read(&listener_fields, n, object_also, self, l->c);
+	object_read(CONF_LISTENER, n, self, l->c);
 	l->listener_ids[l->n_listeners++] = ws_str(&l->keep, id);
 	load_store(l, new_object(l, CONF_LISTENER, id, n), self);
 }
@@ -154,7 +144,7 @@ load_service(struct load *l, struct str id, const struct node *n)
 	s->at = n;
 	s->body = ws_zalloc(&l->keep, sizeof(*s->body));
 	must(s->body, sizeof(*s->body));
-	field_read(&service_fields, n, object_also, s->body, l->c);
+	object_read(CONF_SERVICE, n, s->body, l->c);
 	s->object = new_object(l, CONF_SERVICE, id, n);
 }
 
@@ -163,7 +153,7 @@ load_route(struct load *l, struct str id, const struct node *n)
 {
 	struct conf_route self;
 
-	field_read(&route_fields, n, object_also, &self, l->c);
+	object_read(CONF_ROUTE, n, &self, l->c);
 	load_check_route(l, &self, n);
 	load_store(l, new_object(l, CONF_ROUTE, id, n), &self);
 }

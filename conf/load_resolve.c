@@ -132,23 +132,14 @@ distribute(struct names *k, struct load_service *s, uint32_t i, const struct end
 	e->addresses = (struct conf_list){v, found->n};
 }
 
-static void
-not_looked_up(struct names *k, struct load_service *s, uint32_t i, const struct endpoint_url *u)
-{
-	struct conf_endpoint *e = (struct conf_endpoint *)s->body->endpoints.v + i;
-
-	(void)k;
-	(void)u;
-	e->resolve_error = STR("not looked up");
-}
-
 void
 load_resolve(struct load *l, bool look_up)
 {
 	struct names k = {.l = l};
 
 	if (!look_up) {
-		each_named(&k, not_looked_up);
+		for (uint32_t i = 0; i < l->n_services; i++)
+			service_not_looked_up(l->services[i].body);
 		return;
 	}
 	each_named(&k, count);

@@ -340,6 +340,16 @@ check_endpoints(struct conf_service *s, struct conf_check *c)
 	}
 }
 
+void
+service_not_looked_up(struct conf_service *s)
+{
+	struct conf_endpoint *e = s->endpoints.v;
+
+	for (uint32_t i = 0; i < s->endpoints.n; i++)
+		if (e[i].addresses.n == 0)
+			e[i].resolve_error = STR("not looked up yet");
+}
+
 static void
 check_timeouts(const struct conf_service *s, struct conf_check *c)
 {

@@ -12,6 +12,10 @@ extern const struct fields service_fields;
 extern const char *const balancer_names[]; /* worker/up's balancers in the same order:
 					      "round_robin", "least_connections" */
 
+struct conf_service;
+/* Endpoints whose host is a name have no addresses until somebody looks them up: says so there. */
+void service_not_looked_up(struct conf_service *s);
+
 struct conf_endpoint_addr { /* derived: one per resolved address */
 	struct addr addr;
 };

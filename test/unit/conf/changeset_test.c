@@ -180,7 +180,7 @@ what_is_not_sealed_is_refused(void **state)
 	(void)state;
 	assert_int_equal(write(fd, "GWCHANGE", 8), 8);
 	assert_int_equal(changeset_open(fd, &c, &error), -1);
-	assert_string_equal(error, "change set: not a sealed memory file");
+	assert_string_equal(error, "not a sealed memory file");
 	assert_int_equal(changeset_open(null, &c, &error), -1);
 	assert_int_equal(changeset_open(-1, &c, &error), -1);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, 0xf), 0);

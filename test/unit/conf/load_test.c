@@ -104,7 +104,7 @@ url_is_short_for_one_endpoint(void **state)
 	    ((struct conf_endpoint_addr *)e->addresses.v)->addr.path, "/run/x.sock");
 	e = ((struct conf_service *)kit_body(k, CONF_SERVICE, "c"))->endpoints.v;
 	assert_int_equal(e->addresses.n, 0);
-	assert_str(e->resolve_error, "not looked up");
+	assert_str(e->resolve_error, "not looked up yet");
 }
 
 static void
