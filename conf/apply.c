@@ -1,87 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See apply.h. The order: what differs; old routes out of the tables; objects; services with their
- * rows; what must hold between objects; routes into the tables; tables and head written. Then it
- * waits. Whatever happens before the commit leaves no trace, not even in the arena.
+ * See apply.h. The order: what differs; what must hold between objects; old routes out of the
+ * tables; objects; services with their rows; routes into the tables; tables and head written. Then
+ * it waits. Whatever happens before the commit leaves no trace, not even in the arena.
+ *
+ * Operations that may be refused by themselves are taken out as early as they are found wrong,
+ * which costs nothing while nothing is written. Who turns out wrong later (no free row, no room at
+ * a path) takes the attempt with him, and the next one goes without all those of that attempt.
  */
 #include "conf/apply_priv.h"
 
-#include <stdarg.h>
-
 #include "conf/stop.h"
 #include "shm/base/bug.h"
+#include "shm/base/clock.h"
 #include "shm/base/log.h"
-#include "shm/base/num.h"
 
-#define ALIVE_EVERY 1024
-
-/* --- words ----------------------------------------------------------------------------------- */
-
-void
-apply_error(struct apply *a, const struct conf_object *o, const char *setting, const char *fmt, ...)
-{
-	const struct object_kind *k = &object_kinds[o->kind];
-	struct conf_place at = {.file = o->file, .line = o->line};
-	char path[160], text[800];
-	va_list ap;
-	int n;
-
-	n = snprintf(path, sizeof(path), "%s[%.*s]%s%s", k->list, STR_ARG(o->id),
-	    setting != NULL ? "." : "", setting != NULL ? setting : "");
-	at.path = str_n(path, MIN((size_t)n, sizeof(path) - 1));
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	check_error_at(a->report, &at, "%s", text);
-}
-
-void
-apply_fatal(struct apply *a, const char *error)
-{
-	struct conf_place at = {.path = STR("map")};
-	struct db_fill fill;
-	char size[32], used[32];
-
-	a->fatal = true;
-	if (strstr(error, "MDB_MAP_FULL") == NULL && strstr(error, "MDB_TXN_FULL") == NULL) {
-		check_error_at(a->report, &at, "%s", error);
-		return;
-	}
-	db_fill(a->s->map.db, &fill);
-	size[num_size_text(fill.map_bytes, size)] = '\0';
-	used[num_size_text(ALIGN_UP(fill.used_bytes, (uint64_t)1024), used)] = '\0';
-	check_error_at(a->report, &at,
-	    "full: limits.map_size is %s, %s were in use before this change; raise it and restart",
-	    size, used);
-}
+#define ALIVE_EVERY   1024
+#define ATTEMPTS      64
+#define READERS_EVERY UINT64_C(100000000) /* ns between looks for readers that died */
+#define FILL_WARN     70                  /* percent */
 
 void
 apply_alive(struct apply *a, uint32_t i)
 {
-	if (i % ALIVE_EVERY == 0 && a->s->alive != NULL)
+	if (i % ALIVE_EVERY == ALIVE_EVERY - 1 && a->s->alive != NULL)
 		a->s->alive(a->s->arg);
 }
 
 /* --- one attempt ----------------------------------------------------------------------------- */
 
+/* A reader that died keeps old pages from being used again. */
+static void
+readers_check(struct store *s)
+{
+	uint64_t now = clock_precise_ns();
+
+	if (s->readers_checked_ns != 0 && now - s->readers_checked_ns < READERS_EVERY)
+		return;
+	s->readers_checked_ns = now;
+	(void)db_reader_check(s->map.db);
+}
+
 static int
 begin(struct apply *a)
 {
-	uint64_t oldest = UINT64_MAX;
 	const char *error;
 
-	(void)db_reader_check(a->s->map.db);
+	a->n = 0;
+	a->errors = 0;
+	a->fatal = a->again = a->listening = false;
+	readers_check(a->s);
 	if (db_begin(a->s->map.db, &a->txn, &error) < 0) {
 		apply_fatal(a, error);
 		return -1;
 	}
-	if (a->s->oldest != NULL)
-		oldest = a->s->oldest(a->s->arg);
 	a->meta = a->s->meta;
 	a->meta.generation++;
-	a->rows = rows_new(a->s->arena, oldest, a->s->verdict, a->s->arg);
-	a->routing = routing_new(a->txn, &a->s->map, &a->meta);
-	return 1;
+	return apply_listen_known(a);
 }
 
 /* Nothing of this attempt remains. */
@@ -94,10 +69,12 @@ undo(struct apply *a)
 		rows_abort(a->rows);
 	rows_free(&a->rows);
 	numbers_abort(&a->s->numbers);
+	refs_abort(&a->s->refs);
+	htab_free(&a->pending);
 	ws_free(&a->ws);
 	ws_free(&a->scratch);
 	for (unsigned i = 0; i < CONF_KIND_COUNT; i++)
-		bits_free(&a->touched[i]);
+		bits_free(&a->mine[i]);
 }
 
 static int
@@ -105,9 +82,7 @@ write_tables(struct apply *a)
 {
 	const char *error;
 
-	if (a->report->errors > 0)
-		return -1;
-	if (routing_flush(a->routing, &error) < 0 ||
+	if ((a->routing != NULL && routing_flush(a->routing, &error) < 0) ||
 	    map_meta_put(a->txn, &a->s->map, &a->meta, &error) < 0) {
 		apply_fatal(a, error);
 		return -1;
@@ -118,40 +93,52 @@ write_tables(struct apply *a)
 static int
 attempt(struct apply *a)
 {
-	a->n = 0;
-	a->fatal = false;
-	if (begin(a) < 0 || apply_diff(a) < 0)
-		return -1;
-	if (a->report->errors > 0)
+	if (begin(a) < 0 || apply_diff(a) < 0 || apply_check(a) < 0)
 		return -1;
 	if (a->n == 0 && !a->rebuild)
-		return apply_refs(a); /* for the list of listeners */
+		return 1;
+	a->dropped = false;
 	if (apply_unlink(a) < 0 || apply_objects(a) < 0 || apply_services(a) < 0)
 		return -1;
-	if (a->report->errors > 0 || apply_refs(a) < 0 || a->report->errors > 0)
+	if (a->errors > 0 || apply_link(a) < 0 || a->errors > 0)
 		return -1;
-	if (apply_link(a) < 0)
-		return -1;
-	return write_tables(a);
+	a->again = a->dropped;
+	return a->again ? 1 : write_tables(a);
 }
 
-/* Tables that turn out damaged are built anew, in the same turn, from the objects. */
+/* Another go: without those who were taken out, or, once, with tables that turned out damaged
+ * built anew from the objects in the same turn. */
+static bool
+worth_another(struct apply *a, int got)
+{
+	if (got == 1)
+		return a->again;
+	if (a->rebuild || (!a->damaged && (a->routing == NULL || !routing_damaged(a->routing))))
+		return false;
+	log_error("the routing tables are damaged: building them anew");
+	a->rebuild = true;
+	return true;
+}
+
 static int
 attempts(struct apply *a)
 {
 	size_t text = a->report->text.n;
 	uint32_t errors = a->report->errors;
+	int got = attempt(a);
 
-	if (attempt(a) == 1)
-		return 1;
-	if (!a->damaged && (a->routing == NULL || !routing_damaged(a->routing)))
-		return -1;
-	log_error("the routing tables are damaged: building them anew");
-	undo(a);
-	a->report->text.n = text;
-	a->report->errors = errors;
-	a->rebuild = true;
-	return attempt(a);
+	for (unsigned i = 1; worth_another(a, got); i++) {
+		if (i == ATTEMPTS) {
+			apply_error(a, "map", "objects refuse one another without an end");
+			return -1;
+		}
+		undo(a);
+		a->report->text.n = text;
+		a->report->errors = errors;
+		apply_forget(a);
+		got = attempt(a);
+	}
+	return got;
 }
 
 /* --- the life of a change -------------------------------------------------------------------- */
@@ -162,29 +149,66 @@ apply_free(struct apply **ap)
 	struct apply *a = *ap;
 
 	*ap = NULL;
-	changeset_close(&a->set);
+	if (a->has_set)
+		changeset_close(&a->set);
 	gbuf_free(&a->out);
+	for (uint32_t i = 0; i < a->in->n; i++)
+		gbuf_free(&a->fate[i].words);
+	free(a->fate);
+	free(a->listeners);
 	free(a->v);
 	free(a);
+}
+
+static void
+ops_begin(struct apply *a)
+{
+	const struct apply_input *in = a->in;
+
+	a->fate = in->n > 0 ? xcalloc(in->n, sizeof(*a->fate)) : NULL;
+	a->whole_lenient = in->n > 0;
+	for (uint32_t i = 0; i < in->n; i++) {
+		struct apply_op *op = &in->v[i];
+
+		a->fate[i].out = (op->flags & APPLY_SKIP) != 0;
+		op->outcome = a->fate[i].out ? OUTCOME_REFUSED : OUTCOME_NONE;
+		op->version = 0;
+		op->owner[0] = '\0';
+		a->whole_lenient &= (op->flags & (APPLY_LENIENT | APPLY_SKIP)) != 0;
+	}
+}
+
+static int
+set_open(struct apply *a)
+{
+	const char *error;
+
+	if (a->in->changeset_fd < 0)
+		return 1;
+	if (changeset_open(a->in->changeset_fd, &a->set, &error) < 0) {
+		apply_error(a, "map", "%s", error);
+		return -1;
+	}
+	a->has_set = true;
+	return 1;
 }
 
 struct apply *
 apply_compile(struct store *s, struct apply_input *in, struct conf_check *report)
 {
 	struct apply *a = xcalloc(1, sizeof(*a));
-	struct conf_place at = {.path = STR("map")};
-	const char *error;
+	int ok;
 
 	a->s = s;
+	a->input = *in;
+	a->in = &a->input;
 	a->report = report;
 	ws_init(&a->ws, NULL, 0);
 	ws_init(&a->scratch, NULL, 0);
-	if (changeset_open(in->changeset_fd, &a->set, &error) < 0) {
-		check_error_at(report, &at, "%s", error);
-		free(a);
-		return NULL;
-	}
-	if (attempts(a) == 1 && report->errors == 0) {
+	ops_begin(a);
+	ok = set_open(a) == 1 ? attempts(a) : -1;
+	apply_tell(a, ok == 1);
+	if (ok == 1) {
 		stop_here("after_compile");
 		return a;
 	}
@@ -199,11 +223,42 @@ apply_changed(const struct apply *a)
 	return a->n;
 }
 
-const struct apply_listener *
-apply_listeners(const struct apply *a, unsigned *n_r)
+uint64_t
+apply_generation(const struct apply *a)
 {
-	*n_r = a->n_listeners;
-	return a->listeners;
+	return a->n > 0 || a->rebuild ? a->meta.generation : a->s->meta.generation;
+}
+
+int
+apply_change_get(
+    const struct apply *a, uint32_t i, struct conf_object *old_r, struct conf_object *new_r)
+{
+	const struct change *c;
+
+	if (i >= a->n || !a->in->capture)
+		return 0;
+	c = a->v[i];
+	*old_r = c->old != NULL ? *c->old : (struct conf_object){.kind = c->o.kind};
+	*new_r = c->o;
+	new_r->body = c->op == CHANGE_PUT ? c->o.body : STR_NONE;
+	/* An object all of whose settings are at their defaults has no octets, but it is there. */
+	if (c->old != NULL && old_r->body.p == NULL)
+		old_r->body = STR("");
+	if (c->op == CHANGE_PUT && new_r->body.p == NULL)
+		new_r->body = STR("");
+	return 1;
+}
+
+static void
+publish_listeners(struct apply *a)
+{
+	if (!a->listening)
+		return;
+	free(a->s->listeners);
+	a->s->listeners = a->listeners;
+	a->s->n_listeners = a->n_listeners;
+	a->listeners = NULL;
+	a->listening = false;
 }
 
 /* After the commit: the word every process looks at, then what no new set names any more. Workers
@@ -215,23 +270,29 @@ publish(struct apply *a)
 
 	s->meta = a->meta;
 	numbers_commit(&s->numbers);
+	refs_commit(&s->refs);
+	publish_listeners(a);
 	stop_here("after_commit");
 	atomic_store_explicit(
 	    &arena_head(s->arena)->generation, s->meta.generation, memory_order_release);
-	rows_commit(a->rows);
+	if (a->rows != NULL)
+		rows_commit(a->rows);
 	rows_free(&a->rows);
 	stop_here("after_publish");
 }
 
+/* Once for every percent more. */
 static void
-warn_fill(struct apply *a)
+warn_fill(struct store *s)
 {
 	struct db_fill fill;
+	unsigned percent;
 
-	db_fill(a->s->map.db, &fill);
-	if (fill.used_bytes > fill.map_bytes / 10 * 7)
-		log_warn("map: %llu%% of limits.map_size are in use",
-		    (unsigned long long)(fill.used_bytes * 100 / fill.map_bytes));
+	db_fill(s->map.db, &fill);
+	percent = (unsigned)(fill.used_bytes * 100 / MAX(fill.map_bytes, UINT64_C(1)));
+	if (percent > FILL_WARN && percent > s->fill_warned)
+		log_warn("map: %u%% of limits.map_size are in use", percent);
+	s->fill_warned = MAX(s->fill_warned, percent);
 }
 
 int
@@ -251,7 +312,7 @@ apply_commit(struct apply **ap, struct conf_check *report)
 			publish(a);
 		else
 			apply_fatal(a, error);
-		warn_fill(a);
+		warn_fill(a->s);
 	}
 	undo(a);
 	apply_free(&a);

@@ -25,7 +25,9 @@ enum apply_flag {
 	APPLY_LENIENT =
 	    1, /* an error takes out this operation (and what then dangles), not the whole */
 	APPLY_CREATE = 2, /* the object must not be there */
-	APPLY_EXISTS = 4  /* it must */
+	APPLY_EXISTS = 4, /* it must */
+	APPLY_SKIP = 8    /* refused by the caller already: not done, but of a whole source's set it
+			     keeps what is there */
 };
 enum apply_outcome {
 	OUTCOME_NONE, /* not come to: something else refused the whole */
@@ -34,7 +36,8 @@ enum apply_outcome {
 	OUTCOME_REPLACED,
 	OUTCOME_DELETED,
 	OUTCOME_KEPT,         /* an override holds; the source's own value waits behind it */
-	OUTCOME_ABSENT,       /* delete or APPLY_EXISTS of what is not there */
+	OUTCOME_ABSENT,       /* delete or APPLY_EXISTS of what is not there. A lenient delete
+				 says nothing of it in the report */
 	OUTCOME_EXISTS,       /* APPLY_CREATE of what is */
 	OUTCOME_OWNED,        /* belongs to another source; `owner` says which */
 	OUTCOME_PRECONDITION, /* if_version; `version` has the one in force */
@@ -53,21 +56,25 @@ struct apply_op {
 	enum apply_outcome outcome;
 	uint64_t version; /* of the object: as it will be, or as it is when refused */
 	char owner[16];
-	uint32_t report_at, report_n; /* its part of report->text */
+	uint32_t report_at, report_n; /* its part of report->text; errors of lenient operations
+					 stand there too, and count */
 };
 
 /* What a change set is made of: a sealed change set of the loader's, or operations, or both in one
  * generation (a start: the files, and what the state remembers of the other sources). */
 struct apply_input {
 	int changeset_fd; /* -1: none */
-	struct str whole; /* operations: this source has nothing else; empty: no such thing */
+	/* Operations: this source has nothing else; empty: no such thing. Where all operations are
+	 * lenient, its deletions are too: what others still name stays. */
+	struct str whole;
 	uint64_t
 	    deletions_max; /* whole: more deletions than that are refused as a whole; UINT64_MAX */
 	struct apply_op *v;
 	uint32_t n;
 	bool capture; /* keep objects as they were, for the history (apply_change_get) */
 	/* Does an override stand before a source's own object? digest: of what the source says now;
-	 * NULL: it has no such object (any more). May be NULL. */
+	 * NULL: it has no such object (any more). Asked for the change set's objects, for all
+	 * operations without o.override, and for what `whole` would delete. May be NULL. */
 	enum override_says {
 		OVERRIDE_NONE,
 		OVERRIDE_HOLDS,
@@ -77,7 +84,8 @@ struct apply_input {
 };
 
 /* Everything up to the commit; one transaction, one generation. The descriptor may be closed
- * afterwards. NULL: refused, `report` and the outcomes have the reasons; nothing was changed. */
+ * afterwards; what in->v points to is borrowed until the end. NULL: refused, `report` and the
+ * outcomes have the reasons; nothing was changed. */
 struct apply *apply_compile(struct store *s, struct apply_input *in, struct conf_check *report);
 
 uint32_t apply_changed(const struct apply *a);    /* objects put and deleted; 0: nothing to do */

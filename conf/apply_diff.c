@@ -1,44 +1,87 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a change set really changes: objects whose digest the map has already are passed over, and
- * of a whole set, objects of its source that are not in it are deletions. New objects get their
- * numbers (and names) here.
+ * What is really to be changed: objects whose digest the map has already are passed over, whoever
+ * may not touch an object is refused, and what a whole source has no more is deleted. Nothing is
+ * written here; a list of changes comes out.
  */
 #include "conf/apply_priv.h"
 
 #include "shm/base/bug.h"
 
-static struct change *
-change_add(struct apply *a, enum change_op op, const struct conf_object *o)
-{
-	struct change *c;
+#define DAMAGED "an object in the map is damaged; a restart builds the map anew"
 
-	if (a->n == a->cap) {
-		a->cap = a->cap == 0 ? 64 : a->cap * 2;
-		a->v = xrealloc(a->v, a->cap * sizeof(*a->v));
+/* --- the list -------------------------------------------------------------------------------- */
+
+struct pending_key {
+	enum conf_kind kind;
+	struct str id;
+};
+
+static bool
+pending_is(const struct hnode *n, const void *key)
+{
+	const struct change *c = container_of(n, struct change, node);
+	const struct pending_key *k = key;
+
+	return c->o.kind == k->kind && str_eq(c->o.id, k->id);
+}
+
+struct change *
+apply_pending(struct apply *a, enum conf_kind kind, struct str id)
+{
+	struct pending_key k = {.kind = kind, .id = id};
+	struct hnode *n;
+
+	if (a->n == 0)
+		return NULL;
+	n = htab_get(&a->pending, hash_keyed(id) + (uint64_t)kind, pending_is, &k);
+	return n != NULL ? container_of(n, struct change, node) : NULL;
+}
+
+static struct conf_object *
+old_copy(struct apply *a, const struct conf_object *old)
+{
+	struct conf_object *o = ws_alloc(&a->ws, sizeof(*o));
+
+	if (o == NULL)
+		oom_fail(sizeof(*o));
+	*o = *old;
+	o->id = ws_str(&a->ws, old->id);
+	o->source = ws_str(&a->ws, old->source);
+	o->file = ws_str(&a->ws, old->file);
+	o->override = ws_str(&a->ws, old->override);
+	o->body = old->kind == CONF_ROUTE || a->in->capture ? ws_str(&a->ws, old->body) : STR_NONE;
+	return o;
+}
+
+/* old: borrowed from the map, which is about to be written to; NULL: there is none. */
+static void
+change_add(struct apply *a, const struct change *from, const struct conf_object *old)
+{
+	struct change *c = ws_alloc(&a->ws, sizeof(*c));
+
+	if (c == NULL)
+		oom_fail(sizeof(*c));
+	*c = *from;
+	c->fresh = c->relink = old == NULL;
+	if (old != NULL) {
+		c->old = old_copy(a, old);
+		c->o.number = old->number;
 	}
-	c = &a->v[a->n++];
-	*c = (struct change){.op = op, .o = *o};
-	return c;
+	if (c->op == CHANGE_DELETE) {
+		c->o = *c->old;
+		c->o.body = STR_NONE;
+	}
+	if (a->n == a->cap) {
+		a->cap = a->cap == 0 ? 16 : a->cap * 2;
+		a->v = xrealloc(a->v, a->cap * sizeof(struct change *));
+	}
+	a->v[a->n++] = c;
+	htab_put(&a->pending, &c->node, hash_keyed(c->o.id) + (uint64_t)c->o.kind);
+	a->listening |= c->o.kind == CONF_LISTENER;
 }
 
-static int
-name_put(struct apply *a, const struct conf_object *o)
-{
-	const char *error;
-	char key[80];
-	size_t at;
-
-	a->out.n = 0;
-	at = image_begin(&a->out, 'N');
-	gbuf_u32(&a->out, o->number);
-	image_end(&a->out, at);
-	if (db_put(a->txn, a->s->map.tab[MAP_NAME], image_key_name(key, o->kind, o->id),
-		str_n(a->out.p, a->out.n), &error) == 1)
-		return 1;
-	apply_fatal(a, error);
-	return -1;
-}
+/* --- one object ------------------------------------------------------------------------------ */
 
 /* The object as the map has it: 1, 0 there is none, -1. */
 static int
@@ -47,101 +90,174 @@ old_find(struct apply *a, const struct conf_object *o, struct conf_object *old_r
 	uint32_t number;
 	int got = map_number(a->txn, &a->s->map, o->kind, o->id, &number);
 
-	if (got == 1) {
-		/* Named in this transaction, not written yet: the set has it twice. */
-		if (bits_has(&a->touched[o->kind], number)) {
-			apply_error(a, o, NULL, "stands twice in one change set");
-			return -1;
-		}
+	if (got == 1)
 		got = map_object(a->txn, &a->s->map, o->kind, number, old_r) == 1 ? 1 : -1;
-	}
 	if (got < 0)
-		apply_fatal(a, "an object in the map is damaged; a restart builds the map anew");
+		apply_fatal(a, DAMAGED);
 	return got;
 }
 
-static bool
-source_ok(struct apply *a, const struct conf_object *o, const struct conf_object *old)
+static struct apply_op *
+op_of(struct apply *a, const struct change *c)
 {
-	if (str_eq(old->source, a->set.source))
-		return true;
-	apply_error(a, o, NULL, "belongs to source \"%.*s\" already", STR_ARG(old->source));
-	return false;
+	return c->by < BY_WHOLE ? &a->in->v[c->by] : NULL;
 }
 
-static int
-put_new(struct apply *a, const struct conf_object *o)
+static uint32_t
+flags_of(struct apply *a, const struct change *c)
 {
-	struct change *c = change_add(a, CHANGE_PUT, o);
-
-	c->fresh = c->relink = true;
-	c->o.number = numbers_take(&a->s->numbers, o->kind);
-	c->o.source = a->set.source;
-	bits_set(&a->touched[o->kind], c->o.number);
-	return name_put(a, &c->o);
+	return c->by < BY_WHOLE ? a->in->v[c->by].flags : 0;
 }
 
 static void
-keep_old(struct apply *a, struct change *c, const struct conf_object *old)
+came_to(struct apply *a, const struct change *c, enum apply_outcome outcome, uint64_t version)
 {
-	if (old->kind == CONF_ROUTE)
-		c->old_body = ws_str(&a->ws, old->body);
+	struct apply_op *op = op_of(a, c);
+
+	if (op == NULL)
+		return;
+	op->outcome = outcome;
+	op->version = version;
+}
+
+static void
+owned(struct apply *a, struct change *c, struct str owner)
+{
+	struct apply_op *op = op_of(a, c);
+
+	if (op != NULL)
+		snprintf(op->owner, sizeof(op->owner), "%.*s", STR_ARG(owner));
+	apply_refuse(
+	    a, c, OUTCOME_OWNED, NULL, "belongs to source \"%.*s\" already", STR_ARG(owner));
+}
+
+/* Is somebody else of this change set at the same object? */
+static bool
+twice(struct apply *a, struct change *c)
+{
+	const struct change *other = apply_pending(a, c->o.kind, c->o.id);
+
+	if (other == NULL)
+		return false;
+	if (!str_eq(other->o.source, c->o.source))
+		owned(a, c, other->o.source);
+	else
+		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "stands twice in one change set");
+	return true;
+}
+
+static bool
+held(struct apply *a, const struct change *c)
+{
+	const struct digest *digest = c->op == CHANGE_PUT ? &c->o.digest : NULL;
+
+	if (a->in->override == NULL || c->o.override.n > 0)
+		return false;
+	return a->in->override(a->in->arg, c->o.kind, c->o.id, digest) == OVERRIDE_HOLDS;
+}
+
+/* Everything that keeps an operation from an object, or from there being none. */
+static bool
+refused(struct apply *a, struct change *c, const struct conf_object *old)
+{
+	const struct apply_op *op = op_of(a, c);
+	uint32_t flags = flags_of(a, c);
+
+	if (old != NULL && !str_eq(old->source, c->o.source))
+		owned(a, c, old->source);
+	else if (old == NULL &&
+		 ((flags & APPLY_EXISTS) != 0 || (c->op == CHANGE_DELETE && op != NULL)))
+		apply_refuse(a, c, OUTCOME_ABSENT, NULL, "there is no such object");
+	else if (old != NULL && (flags & APPLY_CREATE) != 0)
+		apply_refuse(a, c, OUTCOME_EXISTS, NULL, "is there already, at version %llu",
+		    (unsigned long long)old->version);
+	else if (op != NULL && op->if_version != 0 &&
+		 (old == NULL || old->version != op->if_version))
+		apply_refuse(a, c, OUTCOME_PRECONDITION, NULL, "is at version %llu, not %llu",
+		    (unsigned long long)(old != NULL ? old->version : 0),
+		    (unsigned long long)op->if_version);
+	else
+		return false;
+	return true;
+}
+
+static void
+decide(struct apply *a, struct change *c, const struct conf_object *old)
+{
+	if (held(a, c)) {
+		came_to(a, c, OUTCOME_KEPT, old != NULL ? old->version : 0);
+		return;
+	}
+	if (refused(a, c, old) || (old == NULL && c->op == CHANGE_DELETE))
+		return;
+	if (c->op == CHANGE_PUT && old != NULL && digest_eq(&c->o.digest, &old->digest) &&
+	    str_eq(c->o.override, old->override)) {
+		came_to(a, c, OUTCOME_UNCHANGED, old->version);
+		return;
+	}
+	change_add(a, c, old);
+	if (c->op == CHANGE_DELETE)
+		came_to(a, c, OUTCOME_DELETED, old->version);
+	else
+		came_to(a, c, old == NULL ? OUTCOME_CREATED : OUTCOME_REPLACED, a->meta.generation);
 }
 
 static int
-diff_put(struct apply *a, const struct conf_object *o)
+diff_one(struct apply *a, struct change *c)
 {
 	struct conf_object old = {.number = 0};
-	struct change *c;
-	int got;
+	int got = old_find(a, &c->o, &old);
 
-	got = old_find(a, o, &old);
-	if (got == 0)
-		return put_new(a, o);
-	if (got < 0 || !source_ok(a, o, &old))
-		return a->fatal ? -1 : 1;
-	bits_set(&a->touched[o->kind], old.number);
-	if (digest_eq(&o->digest, &old.digest))
-		return 1;
-	c = change_add(a, CHANGE_PUT, o);
-	c->o.number = old.number;
-	c->o.source = a->set.source;
-	keep_old(a, c, &old);
+	if (got < 0)
+		return -1;
+	if (got == 1) {
+		came_to(a, c, OUTCOME_NONE, old.version);
+		if ((c->by == BY_SET && a->set.whole) || a->in->whole.n > 0)
+			bits_set(&a->mine[c->o.kind], old.number);
+	}
+	if (!twice(a, c))
+		decide(a, c, got == 1 ? &old : NULL);
 	return 1;
 }
 
-/* `old` is borrowed from the map, which is about to be written to. */
+/* --- what a whole source has no more --------------------------------------------------------- */
+
+struct sweep {
+	uint64_t of_source, deleted; /* of in->whole */
+};
+
+static bool
+same_source(struct str whole, const struct conf_object *o)
+{
+	return whole.n > 0 && str_eq(whole, o->source);
+}
+
 static void
-delete_add(struct apply *a, const struct conf_object *old)
+sweep_one(struct apply *a, const struct conf_object *old, struct sweep *s)
 {
-	struct change *c = change_add(a, CHANGE_DELETE, old);
+	struct change c = {.op = CHANGE_DELETE, .o = *old};
+	bool by_ops = same_source(a->in->whole, old);
 
-	c->o.id = ws_str(&a->ws, old->id);
-	c->o.source = a->set.source;
-	c->o.file = ws_str(&a->ws, old->file);
-	c->o.body = STR_NONE;
-	keep_old(a, c, old);
-	bits_set(&a->touched[old->kind], old->number);
+	s->of_source += by_ops;
+	if (!by_ops && !(a->has_set && a->set.whole && same_source(a->set.source, old)))
+		return;
+	if (bits_has(&a->mine[old->kind], old->number))
+		return;
+	c.by = by_ops ? BY_WHOLE : BY_SET;
+	c.o.override = STR_NONE;
+	if (held(a, &c))
+		return;
+	s->deleted += by_ops;
+	change_add(a, &c, old);
 }
 
 static int
-diff_delete(struct apply *a, const struct conf_object *o)
-{
-	struct conf_object old = {.number = 0};
-	int got = old_find(a, o, &old);
-
-	if (got == 1 && source_ok(a, o, &old))
-		delete_add(a, &old);
-	return a->fatal ? -1 : 1;
-}
-
-/* The source has no more than this set: what else there is of it goes. */
-static int
-diff_rest(struct apply *a)
+sweep(struct apply *a)
 {
 	struct db_cursor *c = NULL;
 	struct conf_object old;
 	struct str key, value;
+	struct sweep s = {0};
 	int got = db_cursor_at(a->txn, a->s->map.tab[MAP_OBJECT], STR_NONE, &c, &key, &value);
 
 	for (uint32_t i = 0; got == 1; got = db_cursor_next(c, &key, &value), i++) {
@@ -150,33 +266,77 @@ diff_rest(struct apply *a)
 			got = -1;
 			break;
 		}
-		if (str_eq(old.source, a->set.source) &&
-		    !bits_has(&a->touched[old.kind], old.number))
-			delete_add(a, &old);
+		sweep_one(a, &old, &s);
 	}
 	db_cursor_free(&c);
+	if (got < 0) {
+		apply_fatal(a, DAMAGED);
+		return -1;
+	}
+	if (s.deleted > a->in->deletions_max)
+		apply_error(a, "deletions",
+		    "%llu of the %llu objects of source \"%.*s\" would be deleted; allowed: up to "
+		    "%llu unless it is said that they may",
+		    (unsigned long long)s.deleted, (unsigned long long)s.of_source,
+		    STR_ARG(a->in->whole), (unsigned long long)a->in->deletions_max);
+	return 1;
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
+static int
+diff_set(struct apply *a)
+{
+	struct change c = {.by = BY_SET};
+	int got;
+
+	changeset_rewind(&a->set);
+	for (uint32_t i = 0; (got = changeset_next(&a->set, &c.op, &c.o)) == 1; i++) {
+		apply_alive(a, i);
+		c.o.source = a->set.source;
+		if (diff_one(a, &c) < 0)
+			return -1;
+	}
 	if (got == 0)
 		return 1;
-	apply_fatal(a, "an object in the map is damaged; a restart builds the map anew");
+	apply_fatal(a, "the change set is malformed");
 	return -1;
+}
+
+/* One that is out keeps what is there from being swept away. */
+static int
+keep_mine(struct apply *a, const struct conf_object *o)
+{
+	struct conf_object old;
+	int got = a->in->whole.n > 0 ? old_find(a, o, &old) : 0;
+
+	if (got == 1)
+		bits_set(&a->mine[o->kind], old.number);
+	return got < 0 ? -1 : 1;
+}
+
+static int
+diff_ops(struct apply *a)
+{
+	for (uint32_t i = 0; i < a->in->n; i++) {
+		const struct apply_op *op = &a->in->v[i];
+		struct change c = {.by = i, .op = op->op, .o = op->o};
+		int ok;
+
+		apply_alive(a, i);
+		ok = a->fate[i].out ? keep_mine(a, &op->o) : diff_one(a, &c);
+		if (ok < 0)
+			return -1;
+	}
+	return 1;
 }
 
 int
 apply_diff(struct apply *a)
 {
-	struct conf_object o;
-	enum change_op op;
-	int got;
-
-	changeset_rewind(&a->set);
-	for (uint32_t i = 0; (got = changeset_next(&a->set, &op, &o)) == 1; i++) {
-		apply_alive(a, i);
-		if ((op == CHANGE_PUT ? diff_put(a, &o) : diff_delete(a, &o)) < 0)
-			return -1;
-	}
-	if (got < 0) {
-		apply_fatal(a, "the change set is malformed");
+	if (a->has_set && diff_set(a) < 0)
 		return -1;
-	}
-	return a->set.whole ? diff_rest(a) : 1;
+	if (diff_ops(a) < 0)
+		return -1;
+	return (a->has_set && a->set.whole) || a->in->whole.n > 0 ? sweep(a) : 1;
 }

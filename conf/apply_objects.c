@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A change set's records in the map: objects, endpoint sets, and routes in the matching tables.
+ * A change set's records in the map: objects with their names, endpoint sets, and routes in the
+ * matching tables.
  */
 #include "conf/apply_priv.h"
 
@@ -10,9 +11,32 @@
 /* --- objects --------------------------------------------------------------------------------- */
 
 static int
-object_put(struct apply *a, struct change *c)
+image_put(struct apply *a, enum map_table table, struct str key)
 {
 	const char *error;
+
+	if (db_put(a->txn, a->s->map.tab[table], key, str_n(a->out.p, a->out.n), &error) == 1)
+		return 1;
+	apply_fatal(a, error);
+	return -1;
+}
+
+static int
+name_put(struct apply *a, const struct conf_object *o)
+{
+	char key[80];
+	size_t at;
+
+	a->out.n = 0;
+	at = image_begin(&a->out, 'N');
+	gbuf_u32(&a->out, o->number);
+	image_end(&a->out, at);
+	return image_put(a, MAP_NAME, image_key_name(key, o->kind, o->id));
+}
+
+static int
+object_put(struct apply *a, struct change *c)
+{
 	char key[8];
 	size_t at;
 
@@ -21,18 +45,10 @@ object_put(struct apply *a, struct change *c)
 	at = image_begin(&a->out, 'O');
 	object_encode(&c->o, &a->out);
 	image_end(&a->out, at);
-	if (a->out.n > IMAGE_MAX) {
-		apply_error(a, &c->o, NULL, "takes %zu octets in the map; allowed: up to %d",
-		    a->out.n, IMAGE_MAX);
-		return 1;
-	}
-	if (db_put(a->txn, a->s->map.tab[MAP_OBJECT], image_key_object(key, c->o.kind, c->o.number),
-		str_n(a->out.p, a->out.n), &error) < 0) {
-		apply_fatal(a, error);
+	if (image_put(a, MAP_OBJECT, image_key_object(key, c->o.kind, c->o.number)) < 0)
 		return -1;
-	}
 	a->meta.count[c->o.kind] += c->fresh;
-	return 1;
+	return c->fresh ? name_put(a, &c->o) : 1;
 }
 
 static int
@@ -55,7 +71,7 @@ int
 apply_objects(struct apply *a)
 {
 	for (uint32_t i = 0; i < a->n; i++) {
-		struct change *c = &a->v[i];
+		struct change *c = a->v[i];
 
 		apply_alive(a, i);
 		if ((c->op == CHANGE_PUT ? object_put(a, c) : object_delete(a, c)) < 0)
@@ -65,6 +81,18 @@ apply_objects(struct apply *a)
 }
 
 /* --- services -------------------------------------------------------------------------------- */
+
+/* Made for the first service; the slowest worker is asked for no sooner. */
+static struct rows *
+rows_of(struct apply *a)
+{
+	struct store *s = a->s;
+
+	if (a->rows == NULL)
+		a->rows = rows_new(s->arena, s->oldest != NULL ? s->oldest(s->arg) : UINT64_MAX,
+		    s->verdict, s->arg);
+	return a->rows;
+}
 
 /* The set as it was, copied out of the map. 1 or 0. */
 static int
@@ -79,7 +107,7 @@ set_old(struct apply *a, uint32_t number, struct endpoint_set *old_r)
 }
 
 static int
-service_put(struct apply *a, const struct change *c)
+service_put(struct apply *a, struct change *c)
 {
 	struct conf_service *s = object_body(&c->o, &a->scratch);
 	struct endpoint_set old;
@@ -88,35 +116,32 @@ service_put(struct apply *a, const struct change *c)
 	char key[8];
 
 	if (s == NULL) {
-		apply_error(a, &c->o, NULL, "its settings cannot be read");
+		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "its settings cannot be read");
 		return 1;
 	}
 	if (a->s->endpoints != NULL)
 		a->s->endpoints(a->s->arg, &c->o, had ? &old : NULL, s, &a->scratch);
 	a->out.n = 0;
-	if (rows_set(a->rows, c->o.id, s, had ? &old : NULL, &a->out, &error) < 0) {
-		apply_error(a, &c->o, "endpoints", "%s", error);
+	if (rows_set(rows_of(a), c->o.id, s, had ? &old : NULL, &a->out, &error) < 0) {
+		apply_refuse(a, c, OUTCOME_REFUSED, "endpoints", "%s", error);
 		return 1;
 	}
 	if (had && str_eq(old.bytes, str_n(a->out.p, a->out.n)))
 		return 1;
-	if (db_put(a->txn, a->s->map.tab[MAP_ENDPOINT], image_key_number(key, c->o.number),
-		str_n(a->out.p, a->out.n), &error) == 1)
-		return 1;
-	apply_fatal(a, error);
-	return -1;
+	return image_put(a, MAP_ENDPOINT, image_key_number(key, c->o.number));
 }
 
 static int
 service_delete(struct apply *a, const struct change *c)
 {
 	struct endpoint_set old;
+	bool had = set_old(a, c->o.number, &old) == 1;
 	char key[8];
 
 	if (a->s->endpoints != NULL)
-		a->s->endpoints(a->s->arg, &c->o, NULL, NULL, NULL);
-	if (set_old(a, c->o.number, &old) == 1)
-		rows_drop(a->rows, &old);
+		a->s->endpoints(a->s->arg, &c->o, had ? &old : NULL, NULL, &a->scratch);
+	if (had)
+		rows_drop(rows_of(a), &old);
 	if (db_del(a->txn, a->s->map.tab[MAP_ENDPOINT], image_key_number(key, c->o.number)) >= 0)
 		return 1;
 	apply_fatal(a, "a service's endpoints cannot be deleted");
@@ -128,7 +153,7 @@ apply_services(struct apply *a)
 {
 	for (uint32_t i = 0; i < a->n; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
-		const struct change *c = &a->v[i];
+		struct change *c = a->v[i];
 		int ok;
 
 		if (c->o.kind != CONF_SERVICE)
@@ -143,29 +168,28 @@ apply_services(struct apply *a)
 
 /* --- routes ---------------------------------------------------------------------------------- */
 
-static const struct conf_route *
-route_body(struct apply *a, const struct conf_object *o, struct str body)
+static struct routing *
+routing_of(struct apply *a)
 {
-	struct conf_object copy = *o;
-
-	copy.body = body;
-	return object_body(&copy, &a->scratch);
+	if (a->routing == NULL)
+		a->routing = routing_new(a->txn, &a->s->map, &a->meta);
+	return a->routing;
 }
 
 /* A route that still hangs at the same places stays where it is. */
 static int
 route_unlink(struct apply *a, struct change *c)
 {
-	const struct conf_route *old = route_body(a, &c->o, c->old_body), *new = NULL;
+	const struct conf_route *old = apply_old_route(a, c), *new = NULL;
 	const char *error = "its old settings cannot be read";
 
 	if (c->op == CHANGE_PUT)
-		new = route_body(a, &c->o, c->o.body);
+		new = apply_route(a, c);
 	c->relink = old == NULL || new == NULL || !routing_same(old, new);
 	if (!c->relink)
 		return 1;
 	a->damaged |= old == NULL;
-	if (old != NULL && routing_unlink(a->routing, c->o.number, old, &error) == 1)
+	if (old != NULL && routing_unlink(routing_of(a), c->o.number, old, &error) == 1)
 		return 1;
 	apply_fatal(a, error);
 	return -1;
@@ -180,7 +204,7 @@ apply_unlink(struct apply *a)
 	}
 	for (uint32_t i = 0; i < a->n && !a->rebuild; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
-		struct change *c = &a->v[i];
+		struct change *c = a->v[i];
 		int ok;
 
 		apply_alive(a, i);
@@ -194,74 +218,69 @@ apply_unlink(struct apply *a)
 	return 1;
 }
 
-/* relink false: it hangs where it hung; only what it names is looked at. */
 static int
-route_link(struct apply *a, const struct conf_object *o, bool relink)
+route_link(struct apply *a, struct change *c, const struct conf_route *r)
 {
-	const struct conf_route *r = object_body(o, &a->scratch);
-	uint32_t errors = a->report->errors;
 	const char *error;
 
-	if (r == NULL) {
-		apply_error(a, o, NULL, "its settings cannot be read");
-		return 1;
-	}
-	apply_refs_route(a, o, r);
-	if (!relink || a->report->errors > errors ||
-	    routing_link(a->routing, o->number, r, &error) == 1)
+	if (routing_link(routing_of(a), c->o.number, r, &error) == 1)
 		return 1;
 	if (!routing_damaged(a->routing)) {
-		apply_error(a, o, NULL, "%s", error);
+		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "%s", error);
 		return 1;
 	}
 	apply_fatal(a, error);
 	return -1;
 }
 
-/* All routes of the map. The walk only reads: what it links is written at the flush. */
-static int
-link_all(struct apply *a)
+/* A route of the map, for the tables that are built anew. The walk only reads: what it links is
+ * written at the flush. */
+static void
+link_again(struct apply *a, const struct conf_object *o)
 {
-	struct db_cursor *c = NULL;
-	struct conf_object o;
-	struct str key, value;
-	char from[8];
-	int got = db_cursor_at(a->txn, a->s->map.tab[MAP_OBJECT],
-	    image_key_object(from, CONF_ROUTE, 0), &c, &key, &value);
+	struct change *c = apply_pending(a, CONF_ROUTE, o->id);
+	struct change other = {.by = BY_SET, .o = *o};
+	const struct conf_route *r = object_body(o, &a->scratch);
 
-	for (uint32_t i = 0; got == 1 && key.p[0] == CONF_ROUTE; i++) {
-		struct ws_mark mark = ws_mark(&a->scratch);
+	if (c == NULL)
+		c = &other;
+	if (r == NULL)
+		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "its settings cannot be read");
+	else if (!a->fatal && route_link(a, c, r) < 0)
+		return;
+}
 
-		apply_alive(a, i);
-		if (map_object_decode(key, value, &o) < 0 || route_link(a, &o, true) < 0)
-			got = -1;
-		ws_reset(&a->scratch, mark);
-		if (got == 1)
-			got = db_cursor_next(c, &key, &value);
+static int
+link_changed(struct apply *a, struct change *c)
+{
+	const struct conf_route *r = apply_route(a, c);
+
+	if (r == NULL) { /* was readable a moment ago */
+		apply_fatal(a, "a route's settings cannot be read");
+		return -1;
 	}
-	db_cursor_free(&c);
-	if (got < 0 && !a->fatal)
-		apply_fatal(a, "a route in the map is damaged; a restart builds the map anew");
-	return got < 0 ? -1 : 1;
+	apply_count(a, r, 1);
+	return a->rebuild || !c->relink ? 1 : route_link(a, c, r);
 }
 
 int
 apply_link(struct apply *a)
 {
-	if (a->rebuild)
-		return link_all(a);
 	for (uint32_t i = 0; i < a->n; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
-		const struct change *c = &a->v[i];
+		struct change *c = a->v[i];
 		int ok;
 
 		apply_alive(a, i);
 		if (c->o.kind != CONF_ROUTE || c->op != CHANGE_PUT)
 			continue;
-		ok = route_link(a, &c->o, c->relink);
+		ok = link_changed(a, c);
 		ws_reset(&a->scratch, mark);
 		if (ok < 0)
 			return -1;
 	}
-	return 1;
+	if (!a->rebuild)
+		return 1;
+	(void)routing_of(a);
+	return apply_each(a, CONF_ROUTE, link_again) < 0 || a->fatal ? -1 : 1;
 }

@@ -90,6 +90,13 @@ object_encode(const struct conf_object *o, struct gbuf *out)
 	put_string(out, o->body);
 }
 
+size_t
+object_size(const struct conf_object *o)
+{
+	return 1 + 4 + 8 + 4 + sizeof(o->digest.b) + 5 * sizeof(uint32_t) + o->id.n + o->source.n +
+	       o->file.n + o->override.n + o->body.n;
+}
+
 static struct str
 get_string(struct rbuf *r)
 {

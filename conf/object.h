@@ -43,6 +43,7 @@ bool object_id_ok(struct str id);
 struct digest object_digest(enum conf_kind kind, struct str id, struct str body);
 /* The object as stored in the map and carried in change sets. Decode borrows from `bytes`. */
 void object_encode(const struct conf_object *o, struct gbuf *out);
+size_t object_size(const struct conf_object *o); /* octets of the encoding */
 int object_decode(struct str bytes, struct conf_object *o_r) NODISCARD;
 /* Decodes the body into a struct of the kind's table, allocated in ws. NULL when malformed or over
  * the ws limit. */

@@ -21,13 +21,15 @@ struct routing {
 	bool damaged;
 };
 
-static struct str
-route_id(void *arg, uint32_t route)
+static struct trie_who
+route_who(void *arg, uint32_t route)
 {
 	struct routing *r = arg;
 	struct conf_object o;
 
-	return map_object(r->txn, r->map, CONF_ROUTE, route, &o) == 1 ? o.id : STR_NONE;
+	if (map_object(r->txn, r->map, CONF_ROUTE, route, &o) != 1)
+		return (struct trie_who){.rank = UINT32_MAX};
+	return (struct trie_who){.rank = source_rank(o.source), .id = o.id};
 }
 
 struct routing *
@@ -38,7 +40,7 @@ routing_new(struct db_txn *txn, const struct map *m, struct map_meta *meta)
 	r->txn = txn;
 	r->map = m;
 	r->hosts = hosts_new(txn, m, meta);
-	r->trie = trie_new(txn, m->tab[MAP_SHARD], route_id, r);
+	r->trie = trie_new(txn, m->tab[MAP_SHARD], route_who, r);
 	return r;
 }
 

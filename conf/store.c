@@ -297,6 +297,8 @@ numbers_read(struct store *s, const char **error_r)
 	if (db_read_begin(s->map.db, &t, error_r) < 0)
 		return -1;
 	got = numbers_load(&s->numbers, t, &s->map);
+	if (got == 1)
+		got = refs_load(&s->refs, t, &s->map);
 	db_abort(&t);
 	return got == 1 ? 1 : fail(error_r, s->dir, "the object table cannot be read");
 }
@@ -319,6 +321,9 @@ void
 store_close(struct store *s)
 {
 	numbers_fini(&s->numbers);
+	refs_fini(&s->refs);
+	free(s->listeners);
+	s->listeners = NULL;
 	map_close(&s->map);
 	arena_close(&s->arena);
 }

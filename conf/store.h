@@ -9,6 +9,7 @@
 
 #include "conf/map.h"
 #include "conf/numbers.h"
+#include "conf/refs.h"
 #include "conf/rows.h"
 #include "shm/arena.h"
 
@@ -32,7 +33,15 @@ struct store {
 	struct map_meta meta; /* of the last commit */
 	struct arena *arena;
 	struct numbers numbers;
-	bool fresh; /* nothing was there to go on with */
+	struct refs refs;
+	struct apply_listener *listeners; /* of the last commit, by number; known after the first
+					     apply_compile */
+	unsigned n_listeners;
+	bool listeners_known;
+	uint64_t readers_checked_ns;
+	unsigned fill_warned;          /* percent */
+	bool fresh;                    /* nothing was there to go on with */
+	uint64_t max[CONF_KIND_COUNT]; /* objects allowed; 0: any number. Set by the owner */
 	/* Set by the owner after store_open; each may be NULL. */
 	rows_verdict_f *verdict;
 	uint64_t (*oldest)(void *arg); /* endpoints_version of the slowest worker */

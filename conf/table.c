@@ -158,6 +158,45 @@ table_next(struct table *t, enum conf_kind kind, uint32_t *number, struct conf_o
 	return 1;
 }
 
+/* A row of the name table behind `id`, of this kind. */
+static int
+name_after(struct table *t, enum conf_kind kind, struct str id, uint32_t *number_r)
+{
+	struct db_cursor *c = NULL;
+	struct str key, value, from, body;
+	char room[80];
+	struct rbuf r;
+	int got;
+
+	from = image_key_name(room, kind, id);
+	got = db_cursor_at(t->txn, t->map.tab[MAP_NAME], from, &c, &key, &value);
+	if (got == 1 && id.n > 0 && str_eq(key, from))
+		got = db_cursor_next(c, &key, &value);
+	if (got == 1 && (key.n < 1 || key.p[0] != (char)kind))
+		got = 0;
+	if (got == 1 && image_open(value, 'N', &body) < 0)
+		got = -1;
+	if (got == 1) {
+		r = rbuf_of(body);
+		*number_r = rbuf_u32(&r);
+	}
+	db_cursor_free(&c);
+	return got;
+}
+
+int
+table_after(struct table *t, enum conf_kind kind, struct str id, struct conf_object *o_r)
+{
+	uint32_t number = 0;
+	int got;
+
+	BUG_ON(!t->reading);
+	got = name_after(t, kind, id, &number);
+	if (got <= 0)
+		return got;
+	return map_object(t->txn, &t->map, kind, number, o_r) == 1 ? 1 : -1;
+}
+
 uint64_t
 table_count(struct table *t, enum conf_kind kind)
 {

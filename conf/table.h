@@ -33,6 +33,10 @@ int table_find(
 /* All of a kind in number order: start with *number = 0; 1 per object, 0 at the end. */
 int table_next(
     struct table *t, enum conf_kind kind, uint32_t *number, struct conf_object *o_r) NODISCARD;
+/* The next of a kind behind `id` in byte order of ids, for pages; "": the first. `id` need not be
+ * there. */
+int table_after(
+    struct table *t, enum conf_kind kind, struct str id, struct conf_object *o_r) NODISCARD;
 uint64_t table_count(struct table *t, enum conf_kind kind);
 
 /* Endpoints of a service, from the sub-database of their own rhythm. */
@@ -60,7 +64,8 @@ int endpoint_set_get(
 /* Routing. Precedence (the whole of it, see contrib/doc/routing): host exact, then the longest
  * wildcard, then routes without host; within a host the deepest path node, literal segments before
  * parameters; at a node exact, then regex, then prefix; at equal paths higher priority, more
- * conditions, smaller id. The first candidate that `accept` takes wins. */
+ * conditions, the source (admin, console, file), smaller id. The first candidate that `accept`
+ * takes wins. */
 #define MATCH_PARAMS 16
 struct match_param {
 	struct str name, value; /* value borrowed from the path, not decoded */

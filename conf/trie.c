@@ -25,7 +25,7 @@ struct tshard {
 struct trie {
 	struct db_txn *txn;
 	db_table table;
-	trie_id_f *id_of;
+	trie_who_f *who;
 	void *arg;
 	struct ws ws;
 	struct htab shards;
@@ -35,13 +35,13 @@ struct trie {
 };
 
 struct trie *
-trie_new(struct db_txn *txn, db_table shards, trie_id_f *id_of, void *arg)
+trie_new(struct db_txn *txn, db_table shards, trie_who_f *who, void *arg)
 {
 	struct trie *t = xcalloc(1, sizeof(*t));
 
 	t->txn = txn;
 	t->table = shards;
-	t->id_of = id_of;
+	t->who = who;
 	t->arg = arg;
 	ws_init(&t->ws, NULL, 0);
 	return t;
@@ -271,24 +271,30 @@ shard_cut(struct trie *t, struct tshard *s)
 
 /* --- candidates ------------------------------------------------------------------------------ */
 
+/* Equal in path, priority and conditions: the source's rank, then the id. */
+static bool
+who_before(struct trie *t, uint32_t a, uint32_t b)
+{
+	struct trie_who one = t->who(t->arg, a), other;
+	char room[64];
+	size_t n = MIN(one.id.n, sizeof(room));
+
+	if (n > 0)
+		memcpy(room, one.id.p, n);
+	other = t->who(t->arg, b);
+	if (one.rank != other.rank)
+		return one.rank < other.rank;
+	return str_cmp(str_n(room, n), other.id) < 0;
+}
+
 static bool
 cand_before(struct trie *t, const struct candidate *a, const struct candidate *b)
 {
-	char room[64];
-	struct str id;
-	size_t n;
-
 	if (a->priority != b->priority)
 		return a->priority > b->priority;
 	if (a->conditions != b->conditions)
 		return a->conditions > b->conditions;
-	if (a->route == b->route)
-		return false;
-	id = t->id_of(t->arg, a->route);
-	n = MIN(id.n, sizeof(room));
-	if (n > 0)
-		memcpy(room, id.p, n);
-	return str_cmp(str_n(room, n), t->id_of(t->arg, b->route)) < 0;
+	return a->route != b->route && who_before(t, a->route, b->route);
 }
 
 static void

@@ -13,10 +13,15 @@
 
 struct trie;
 
-/* The id of a route by number, for the last rule of order. Borrowed until the next call. */
-typedef struct str trie_id_f(void *arg, uint32_t route);
+/* Who a route is, for the last rules of order: the rank of its source (source_rank), then its id,
+ * borrowed until the next call. */
+struct trie_who {
+	uint32_t rank;
+	struct str id;
+};
+typedef struct trie_who trie_who_f(void *arg, uint32_t route);
 
-struct trie *trie_new(struct db_txn *txn, db_table shards, trie_id_f *id_of, void *arg);
+struct trie *trie_new(struct db_txn *txn, db_table shards, trie_who_f *who, void *arg);
 void trie_free(struct trie **t);
 
 /* Hangs a route at a path of a host, in its order among the candidates there. Everything is copied.

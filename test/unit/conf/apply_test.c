@@ -3,148 +3,10 @@
  * A change set against the map: what is kept, what is refused and with which words, and that
  * nothing remains of what was not committed. R-8.3: a bad reload changes nothing.
  */
-#include "test/unit/conf/kit.h"
-#include "test/unit/conf/objects.h"
-
-#include "conf/apply.h"
 #include <sys/mman.h>
 
-#include "conf/store_priv.h"
 #include "shm/base/clock.h"
-
-struct fixture {
-	char dir[64];
-	struct store store;
-	struct table *table;
-	struct sets sets;
-	struct conf_check report;
-};
-
-static void
-open_store(struct fixture *f, uint64_t map_size, unsigned endpoints)
-{
-	struct store_options o = {.run_dir = f->dir,
-	    .started_us = 1,
-	    .slots = 2,
-	    .endpoints = endpoints,
-	    .services = 16,
-	    .map_size = map_size};
-	const char *error = NULL;
-
-	if (store_open(&f->store, &o, &error) < 0 ||
-	    table_attach(&f->store.map, &f->table, &error) < 0)
-		fail_msg("%s", error);
-}
-
-static int
-setup_sized(void **state, uint64_t map_size, unsigned endpoints)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	snprintf(f->dir, sizeof(f->dir), "/dev/shm/gw-apply-test-XXXXXX");
-	if (mkdtemp(f->dir) == NULL) {
-		snprintf(f->dir, sizeof(f->dir), "/tmp/gw-apply-test-XXXXXX");
-		assert_non_null(mkdtemp(f->dir));
-	}
-	check_init(&f->report);
-	open_store(f, map_size, endpoints);
-	*state = f;
-	return 0;
-}
-
-static int
-setup(void **state)
-{
-	return setup_sized(state, 256u << 20, 64);
-}
-
-static int
-setup_small(void **state)
-{
-	return setup_sized(state, 2u << 20, 4);
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	table_close(&f->table);
-	store_close(&f->store);
-	store_remove(f->dir);
-	check_free(&f->report);
-	free(f);
-	return 0;
-}
-
-/* Takes the descriptor. Objects changed, or -1 when it was refused. */
-static int
-apply(struct fixture *f, int fd, bool commit)
-{
-	struct apply_input in = {.changeset_fd = fd};
-	struct apply *a;
-	int changed;
-
-	check_free(&f->report);
-	a = apply_compile(&f->store, &in, &f->report);
-	close(fd);
-	if (a == NULL)
-		return -1;
-	changed = (int)apply_changed(a);
-	if (!commit)
-		apply_abort(&a);
-	else if (apply_commit(&a, &f->report) < 0)
-		return -1;
-	table_reset(f->table);
-	assert_int_equal(table_renew(f->table), 1);
-	return changed;
-}
-
-static bool
-report_has(struct fixture *f, const char *text)
-{
-	if (str_find(str_n(f->report.text.p, f->report.text.n), str_of(text)) >= 0)
-		return true;
-	print_message("the report says: %.*s\n", (int)f->report.text.n, f->report.text.p);
-	return false;
-}
-
-static const char *
-routed(struct fixture *f, const char *host, const char *path)
-{
-	static char id[64];
-	struct match_query q = {.host = str_of(host),
-	    .path = str_of(path),
-	    .method = 1,
-	    .method_name = STR("GET"),
-	    .listener = 1};
-	struct match_result r;
-	struct conf_object o;
-
-	if (table_match(f->table, &q, &r) != 1 ||
-	    table_object(f->table, CONF_ROUTE, r.route, &o) != 1)
-		return "none";
-	snprintf(id, sizeof(id), "%.*s", STR_ARG(o.id));
-	return id;
-}
-
-static struct endpoint_ref
-endpoint(struct fixture *f, const char *service, const char *name)
-{
-	struct endpoint_ref e = {.row = UINT32_MAX};
-	struct endpoint_set set;
-	struct conf_object o;
-
-	assert_int_equal(table_find(f->table, CONF_SERVICE, str_of(service), &o), 1);
-	assert_int_equal(table_endpoints(f->table, o.number, &set), 1);
-	for (uint32_t i = 0; i < set.n; i++) {
-		assert_int_equal(endpoint_set_get(&set, i, &e), 1);
-		if (str_eq(e.name, str_of(name)))
-			return e;
-	}
-	e.row = UINT32_MAX;
-	return e;
-}
+#include "test/unit/conf/apply_kit.h"
 
 static int
 two_services(struct fixture *f)
@@ -335,7 +197,8 @@ what_is_in_use_is_not_deleted(void **state)
 	/* The file without the service: the console's route still needs it. */
 	sets_begin(&f->sets, "file", true);
 	assert_int_equal(apply(f, sets_end(&f->sets), true), -1);
-	assert_true(report_has(f, "routes[r1].service: \"one\": no such service"));
+	assert_true(report_has(
+	    f, "services[one]: is to go, but routes[r1] of source \"console\" names it"));
 	assert_string_equal(routed(f, "x", "/a"), "r1");
 }
 

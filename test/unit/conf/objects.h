@@ -17,7 +17,18 @@ struct sets {
 	struct ws ws;
 	struct str source;
 	uint32_t line;
+	/* Where objects go that are for no change set; NULL: into `w`. */
+	void (*take)(struct sets *s, enum change_op op, const struct conf_object *o);
 };
+
+UNUSED static void
+sets_give(struct sets *s, enum change_op op, const struct conf_object *o)
+{
+	if (s->take != NULL)
+		s->take(s, op, o);
+	else
+		changeset_put(s->w, op, o);
+}
 
 UNUSED static void
 sets_begin(struct sets *s, const char *source, bool whole)
@@ -53,7 +64,7 @@ sets_put(struct sets *s, enum conf_kind kind, const char *id, const void *body)
 	fields_encode(object_kinds[kind].fields, body, &out);
 	o.body = str_n(out.p, out.n);
 	o.digest = object_digest(kind, o.id, o.body);
-	changeset_put(s->w, CHANGE_PUT, &o);
+	sets_give(s, CHANGE_PUT, &o);
 	gbuf_free(&out);
 }
 
@@ -63,7 +74,7 @@ sets_delete(struct sets *s, enum conf_kind kind, const char *id)
 	struct conf_object o = {.kind = kind, .id = str_of(id), .source = s->source};
 
 	o.digest = object_digest(kind, o.id, o.body);
-	changeset_put(s->w, CHANGE_DELETE, &o);
+	sets_give(s, CHANGE_DELETE, &o);
 }
 
 UNUSED static void

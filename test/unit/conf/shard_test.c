@@ -63,12 +63,12 @@ teardown(void **state UNUSED)
 	return 0;
 }
 
-static struct str
-no_id(void *arg UNUSED, uint32_t route)
+static struct trie_who
+no_who(void *arg UNUSED, uint32_t route)
 {
 	static char id[12];
 
-	return str_n(id, (size_t)snprintf(id, sizeof(id), "%08u", route));
+	return (struct trie_who){.id = str_n(id, (size_t)snprintf(id, sizeof(id), "%08u", route))};
 }
 
 struct edit {
@@ -80,7 +80,7 @@ static struct edit
 edit_begin(void)
 {
 	kit_begin(&kit);
-	return (struct edit){.t = trie_new(kit.txn, kit.map.tab[MAP_SHARD], no_id, NULL)};
+	return (struct edit){.t = trie_new(kit.txn, kit.map.tab[MAP_SHARD], no_who, NULL)};
 }
 
 static void
