@@ -73,6 +73,10 @@ put_flags(FILE *out, const struct field *row)
 {
 	if ((row->flags & FIELD_PATH) != 0)
 		put_line(out, "A relative path begins at the main file's directory.");
+	if ((row->flags & FIELD_SECRET) != 0)
+		put_line(out,
+		    "The secret itself is refused here: secret://env/NAME takes it from the "
+		    "gateway's environment, secret://file/PATH from a file.");
 	if ((row->flags & FIELD_RESTART) != 0)
 		put_line(out, "A change takes effect at the next start.");
 }

@@ -52,7 +52,13 @@ enum field_flag {
 	FIELD_DERIVED =
 	    4, /* set by the loader (resolved addresses): not accepted in files, not printed */
 	FIELD_HIDDEN = 8, /* not in the manual */
-	FIELD_PATH = 16   /* F_STRING: a file; relative ones begin at the main file's directory */
+	/* F_STRING: a file; relative ones begin at the main file's directory */
+	FIELD_PATH = 16,
+	/* F_STRING: a reference to a secret (conf/secret.h). Somebody may write the secret itself:
+	 * what was found is never told. */
+	FIELD_SECRET = 32,
+	/* Printed even when it is what its absence would give: that would be refused. */
+	FIELD_SHOWN = 64
 };
 
 struct fields;

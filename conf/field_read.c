@@ -45,8 +45,12 @@ room(struct conf_check *c, size_t n)
 /* --- complaints ------------------------------------------------------------------------------- */
 
 static void
-put_found(const struct node *n, struct str text, struct gbuf *out)
+put_found(const struct field *row, const struct node *n, struct str text, struct gbuf *out)
 {
+	if ((row->flags & FIELD_SECRET) != 0) {
+		gbuf_str(out, STR("what stands there"));
+		return;
+	}
 	switch (n->type) {
 	case NODE_STRING:
 		gbuf_printf(out, "\"%.*s\"", STR_ARG(str_sub(text, 0, 200)));
@@ -74,7 +78,7 @@ complain(const struct field *row, const struct node *n, struct str text, const c
 	struct gbuf out = {0};
 	const char *nearest = NULL;
 
-	put_found(n, text, &out);
+	put_found(row, n, text, &out);
 	gbuf_printf(&out, ": %s", why);
 	if (row->type == F_ENUM && n->type == NODE_STRING)
 		nearest = check_nearest(text, row->names);
@@ -170,9 +174,21 @@ static void
 make_absolute(struct str *path, struct conf_check *c)
 {
 	if (c->base == NULL || path->n == 0 || path->p[0] == '/' || str_eq(*path, STR("stdout")) ||
-	    str_eq(*path, STR("stderr")))
+	    str_eq(*path, STR("stderr")) || str_starts(*path, STR("secret://")))
 		return;
 	*path = ws_printf(c->ws, "%s/%.*s", c->base, STR_ARG(*path));
+}
+
+/* A password written down by mistake is no text with variables: complaints would cite it. */
+static int
+read_text(const struct field *row, const struct node *n, struct conf_check *c, struct str *s_r)
+{
+	bool plain = !str_starts(n->s, STR("secret://")) && !str_starts(n->s, STR("/"));
+
+	if ((row->flags & FIELD_SECRET) == 0 || !plain)
+		return field_read_string(n, c, s_r);
+	*s_r = n->s;
+	return 1;
 }
 
 /* A number may stand in quotes too: that is the only way to take it from the environment. */
@@ -182,7 +198,7 @@ read_word(const struct field *row, const struct node *n, void *at, struct conf_c
 	const char *error;
 	struct str text;
 
-	if (field_read_string(n, c, &text) < 0)
+	if (read_text(row, n, c, &text) < 0)
 		return;
 	if (field_parse(row, text, at, c->ws, &error) < 0)
 		complain(row, n, text, error, c);

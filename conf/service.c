@@ -191,6 +191,7 @@ static const struct field rows[] = {
     {.name = "endpoints",
 	.type = F_LIST,
 	.offset = FIELD_AT(struct conf_service, endpoints),
+	.flags = FIELD_SHOWN,
 	.sub = &endpoint_fields,
 	.help = "Where the service answers.",
 	.example = "endpoints = ( { url = \"http://10.0.0.1:80\"; weight = 2; }, "

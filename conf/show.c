@@ -20,7 +20,7 @@ show_wanted(const struct field *row, const void *self, bool all)
 
 	if ((row->flags & FIELD_DERIVED) != 0)
 		return false;
-	if ((row->flags & FIELD_REQUIRED) != 0)
+	if ((row->flags & (FIELD_REQUIRED | FIELD_SHOWN)) != 0)
 		return true;
 	if (all && (row->def != NULL || row->type == F_GROUP))
 		return true;

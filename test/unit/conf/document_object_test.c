@@ -147,7 +147,7 @@ every_error_names_its_field(void **state)
 		"from 0 to 1000\n"},
 	    {CONF_SERVICE, "{\"url\":\"http://a\",\"timeouts\":{\"connect\":5}}",
 		"services[orders].timeouts.connect: 5: a duration needs a unit, and quotes; "
-		"allowed: a duration from 0 to 1d, such as \"5s\"\n"},
+		"allowed: a duration such as \"5s\" from 0 to 1d\n"},
 	    {CONF_LISTENER, "{\"address\":\"*:80\",\"health_path\":\"/api/gateway/h\"}",
 		"listeners[orders].health_path: \"/api/gateway/h\" lies below /api/gateway/, "
 		"which is the management API's\n"},
