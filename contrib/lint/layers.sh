@@ -36,7 +36,7 @@ header lmdb.h           shm/db.c
 header libconfig.h      conf/read.c
 header http_parser.h    worker/http/h1_head.c
 header pcre2.h          shm/base/regex.c
-header openssl/         shm/base/hash.c
+header openssl/         shm/base/hash.c worker/net/tls_client.c
 header jansson.h        conf/show conf/json admin/
 header ares.h           conf/resolve
 header seccomp.h        shm/base/sandbox
