@@ -25,4 +25,9 @@ int load_files(
     const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check) NODISCARD;
 void load_free(struct load_result *r);
 
+/* load_secrets.c: every secret and private file that the settings name. -1 after errors. */
+struct secrets_writer;
+int load_secrets(const struct conf_settings *s, struct secrets_writer *w,
+    struct conf_check *check) NODISCARD;
+
 #endif

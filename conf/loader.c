@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The loader process. Whatever becomes of the load, the master hears it in one message: the
- * verdict, the settings it needs itself, the report, and the change set for the keeper. Everything
- * here may block within its deadlines; that is what this process is for.
+ * verdict, the settings it needs itself, the report, the change set for the keeper, and the secrets
+ * that settings name. Everything here may block within its deadlines; that is what this process is
+ * for.
  */
 #include "conf/loader.h"
 
@@ -13,6 +14,7 @@
 #include "conf/boot.h"
 #include "conf/changeset.h"
 #include "conf/load.h"
+#include "conf/secret.h"
 #include "shm/base/bug.h"
 #include "shm/base/msg.h"
 
@@ -58,33 +60,79 @@ send_patiently(int chan, struct msg *m)
 	return rc;
 }
 
+/* Settings travel in the message itself: everything else in it is small. */
+#define BOOT_MAX (MSG_MAX - 1024)
+
+static bool
+encode_boot(const struct load_result *r, struct gbuf *boot, struct conf_check *check)
+{
+	boot_encode(r->settings, boot);
+	if (boot->n <= BOOT_MAX)
+		return true;
+	check_error_at(check, &check->at,
+	    "the settings take %zu octets; allowed: up to %u, so that lists such as admin.roles "
+	    "and trusted_proxies are shorter",
+	    boot->n, BOOT_MAX);
+	boot->n = 0;
+	return false;
+}
+
+/* A failed load has a bundle too, an empty one. */
+static int
+secrets_fd(const struct load_result *r, bool *ok, struct conf_check *check)
+{
+	struct secrets_writer *w = secrets_new();
+	const char *error;
+	int fd;
+
+	if (*ok)
+		*ok = load_secrets(r->settings, w, check) == 1;
+	fd = secrets_seal(&w, &error);
+	if (fd >= 0)
+		return fd;
+	check_error_at(check, &check->at, "the secrets could not be kept: %s", error);
+	*ok = false;
+	return -1;
+}
+
+static void
+put_loaded(struct msg *m, bool ok, const struct gbuf *boot, const struct conf_check *check)
+{
+	msg_begin(m, MSG_LOADED, 0);
+	msg_put_u32(m, ok);
+	msg_put_u32(m, check->errors);
+	msg_put_str(m, str_n(boot->p, boot->n));
+}
+
 static int
 send_loaded(int chan, const struct load_result *r, bool ok, struct conf_check *check)
 {
 	struct msg *m = xmalloc(sizeof(*m));
 	struct gbuf boot = {0};
 	const char *error = NULL;
-	int rc, set = changeset_fd(r, ok, &error), report;
+	int rc, set, report, secrets;
 
+	ok = ok && encode_boot(r, &boot, check);
+	secrets = secrets_fd(r, &ok, check);
+	set = changeset_fd(r, ok, &error);
 	if (set < 0) {
 		check_error_at(check, &check->at, "the change set could not be written: %s", error);
 		ok = false;
 		set = changeset_fd(r, false, &error);
 	}
-	if (ok)
-		boot_encode(r->settings, &boot);
+	if (!ok)
+		boot.n = 0;
 	report = report_fd(str_n(check->text.p, check->text.n));
-	msg_begin(m, MSG_LOADED, 0);
-	msg_put_u32(m, ok);
-	msg_put_u32(m, check->errors);
-	msg_put_str(m, str_n(boot.p, boot.n));
+	put_loaded(m, ok, &boot, check);
 	msg_put_fd(m, report);
 	msg_put_fd(m, set);
+	msg_put_fd(m, secrets);
 	rc = send_patiently(chan, m);
 	gbuf_free(&boot);
 	free(m);
 	close(report);
 	close(set);
+	close(secrets);
 	return rc;
 }
 

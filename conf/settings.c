@@ -6,6 +6,7 @@
 
 #include "conf/check.h"
 #include "conf/pattern.h"
+#include "conf/settings_redis.h"
 #include "shm/base/log.h"
 #include "shm/heritage.h"
 
@@ -101,6 +102,20 @@ static const struct field limits_rows[] = {
 	"Client connections of each worker; at the limit new ones wait to be accepted."),
     LIMIT(plans, "4096", 16, 1000000, "plans", 0,
 	"Routes each worker keeps prepared; the one used least recently makes room."),
+    LIMIT(routes, "200000", 1, 10000000, "routes", 0,
+	"Routes of all sources together; a change that would make more is refused."),
+    LIMIT(history, "100", 1, 100000, "changes", 0,
+	"Changes kept with author, time and what they changed, to look at and to go back to."),
+    {.name = "state_size",
+	.type = F_SIZE,
+	.offset = IN(limits, state_size),
+	.flags = FIELD_RESTART,
+	.def = "256m",
+	.min = 16 * FIELD_MB,
+	.max = 64 * FIELD_GB,
+	.unit = "octets",
+	.help = "Largest size of the durable state in state_directory: what came through the admin "
+		"API and from the console, and the history. Disk is taken only as it is filled."},
     {.name = "map_size",
 	.type = F_SIZE,
 	.offset = IN(limits, map_size),
@@ -293,7 +308,7 @@ static const struct field rows[] = {
 	.offset = AT(instance),
 	.flags = FIELD_RESTART,
 	.def = "gateway",
-	.help = "Name of this instance in logs."},
+	.help = "Name of this instance in logs, and towards the console."},
     {.name = "pid_file",
 	.type = F_STRING,
 	.offset = AT(pid_file),
@@ -324,6 +339,11 @@ static const struct field rows[] = {
 	.offset = AT(trusted_proxies),
 	.help = "Peers whose X-Forwarded-*, Forwarded and request id headers are believed.",
 	.example = "trusted_proxies = [ \"10.0.0.0/8\", \"2001:db8::/32\" ];"},
+    {.name = "redis",
+	.type = F_GROUP,
+	.offset = AT(redis),
+	.sub = &redis_fields,
+	.help = "The console: a Redis that tells many instances their configuration."},
     {.name = "shutdown",
 	.type = F_GROUP,
 	.offset = AT(shutdown),
@@ -402,6 +422,17 @@ check_shutdown(struct conf_settings *s, struct conf_check *c)
 		s->shutdown.min_drain = s->shutdown.deadline;
 }
 
+/* Each instance writes down under its name what it has in force. */
+static void
+check_instance(const struct conf_settings *s, struct conf_check *c)
+{
+	check_plain_name(s->instance, "instance", c);
+	if (s->redis.addresses.n > 0 && !check_given(c, "instance"))
+		check_warn(c, "instance",
+		    "left out beside redis.addresses: every instance of a console needs a name of "
+		    "its own");
+}
+
 static void
 settings_check(void *self, struct conf_check *c)
 {
@@ -421,7 +452,7 @@ settings_check(void *self, struct conf_check *c)
 		    c, "admin.roles", "%u entries; allowed: up to %u", s->admin.roles.n, ROLES_MAX);
 	check_directory(s->run_directory, "run_directory", c);
 	check_directory(s->state_directory, "state_directory", c);
-	check_plain_name(s->instance, "instance", c);
+	check_instance(s, c);
 	check_plain_name(s->users.prefix, "users.prefix", c);
 	check_plain_name(s->http.server_name, "http.server_name", c);
 	check_header_name(s->http.request_id_header, "http.request_id_header", c);

@@ -63,9 +63,9 @@ struct conf_settings {
 		uint64_t reconcile; /* ms between comparisons without a bell */
 		uint64_t acknowledge, acknowledge_expiry; /* ms */
 		uint64_t retry_min, retry_max;            /* back-off, ms */
-		double
-		    deletions; /* share of the console's objects an unmarked snapshot may delete */
-		bool publish;  /* changes made through the admin API go to all instances */
+		double deletions; /* share of the console's objects an unmarked snapshot
+				     may delete */
+		bool publish;     /* changes made through the admin API go to all instances */
 	} redis;
 	struct {
 		uint64_t min_drain, deadline;

@@ -9,6 +9,7 @@
 #include "conf/boot.h"
 #include "conf/changeset.h"
 #include "conf/loader.h"
+#include "conf/secret.h"
 #include "shm/base/bug.h"
 #include "shm/base/msg.h"
 
@@ -18,6 +19,7 @@ struct loaded {
 	struct ws ws;
 	char report[4096];
 	struct changeset set;
+	struct secrets *secrets;
 };
 
 static void
@@ -28,7 +30,7 @@ run_loader(struct load_kit *k, const char *text, struct loaded *l)
 	const char *error = NULL;
 	char path[128];
 	struct str boot;
-	int fds[2], report, set;
+	int fds[2], report, set, secrets;
 	ssize_t n;
 
 	kit_write(k, "gateway.conf", text);
@@ -44,14 +46,17 @@ run_loader(struct load_kit *k, const char *text, struct loaded *l)
 	boot = msg_str(m);
 	report = msg_fd(m);
 	set = msg_fd(m);
+	secrets = msg_fd(m);
 	ws_init(&l->ws, NULL, 0);
 	assert_int_equal(boot_decode(boot, &l->settings, &l->ws), l->ok ? 1 : -1);
 	assert_int_equal(msg_end(m), 1);
 	n = pread(report, l->report, sizeof(l->report) - 1, 0);
 	assert_true(n >= 0);
 	assert_int_equal(changeset_open(set, &l->set, &error), 1);
+	assert_int_equal(secrets_open(secrets, &l->secrets, &error), 1);
 	close(report);
 	close(set);
+	close(secrets);
 	close(fds[0]);
 	close(fds[1]);
 	free(m);
@@ -61,6 +66,7 @@ static void
 loaded_free(struct loaded *l)
 {
 	changeset_close(&l->set);
+	secrets_close(&l->secrets);
 	ws_free(&l->ws);
 }
 
@@ -104,8 +110,54 @@ a_bad_load_sends_its_report(void **state)
 	loaded_free(&l);
 }
 
+/* F-SEC-03: secrets go beside the settings, which have their references alone. */
+static void
+secrets_travel_by_themselves(void **state)
+{
+	struct str value;
+	struct loaded l;
+
+	setenv("GW_TEST_SECRET", "hunter2", 1);
+	run_loader(*state,
+	    "listeners = ( { id = \"m\"; address = \"*:80\"; } );\ninstance = \"a\";\n"
+	    "redis = { addresses = \"a:1\"; password = \"secret://env/GW_TEST_SECRET\"; };",
+	    &l);
+	assert_int_equal(l.ok, 1);
+	assert_str(l.settings.redis.password, "secret://env/GW_TEST_SECRET");
+	assert_int_equal(secrets_get(l.secrets, l.settings.redis.password, &value), 1);
+	assert_str(value, "hunter2");
+	assert_null(memmem(l.set.map.p, l.set.map.n, "hunter2", 7));
+	loaded_free(&l);
+}
+
+static void
+a_secret_that_is_not_there_fails_the_load(void **state)
+{
+	struct loaded l;
+	static const char text[] =
+	    "listeners = ( { id = \"m\"; address = \"*:80\"; } );\ninstance = \"a\";\n"
+	    "redis = { %s password = \"secret://file/nonexistent/x\"; };";
+	char with[256], without[256];
+
+	snprintf(with, sizeof(with), text, "addresses = \"a:1\";");
+	snprintf(without, sizeof(without), text, "");
+	run_loader(*state, with, &l);
+	assert_int_equal(l.ok, 0);
+	assert_int_equal(l.errors, 1);
+	assert_string_equal(
+	    l.report, "redis.password: secret://file/nonexistent/x: No such file or directory\n");
+	assert_false(l.set.whole);
+	loaded_free(&l);
+	/* With no Redis nobody asks for it. */
+	run_loader(*state, without, &l);
+	assert_int_equal(l.ok, 1);
+	loaded_free(&l);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(a_good_load_sends_everything, kit_setup, kit_teardown),
     TEST_WITH(a_bad_load_sends_its_report, kit_setup, kit_teardown),
+    TEST_WITH(secrets_travel_by_themselves, kit_setup, kit_teardown),
+    TEST_WITH(a_secret_that_is_not_there_fails_the_load, kit_setup, kit_teardown),
 };
 RUN_TESTS(tests)
