@@ -8,6 +8,7 @@
 #include <stdarg.h>
 
 #include "conf/node.h"
+#include "shm/base/enc.h"
 #include "shm/base/num.h"
 
 #define MESSAGE_MAX 1024
@@ -124,16 +125,19 @@ place_of(const struct conf_check *c, const char *setting)
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
+/* Reports go into JSON too: what is no UTF-8, or was cut within a character, is told in octets. */
 static void
 put_escaped(struct gbuf *out, struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char octet = (unsigned char)s.p[i];
+	while (s.n > 0) {
+		unsigned char octet = (unsigned char)s.p[0];
+		unsigned n = enc_utf8_len(s);
 
-		if (octet < 0x20 || octet == 0x7f)
+		if (n == 0 || octet < 0x20 || octet == 0x7f)
 			gbuf_printf(out, "\\x%02x", octet);
 		else
-			gbuf_u8(out, octet);
+			gbuf_str(out, str_sub(s, 0, n));
+		s = str_sub(s, MAX(n, 1u), s.n);
 	}
 }
 

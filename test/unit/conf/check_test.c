@@ -140,6 +140,18 @@ trees_merge(void **state)
 }
 
 static void
+a_report_is_utf8(void **state)
+{
+	struct conf_check c;
+
+	(void)state;
+	check_init(&c);
+	check_error(&c, NULL, "\xc3\xa9 \xff \xc3 %.1s", "\xc3\xa9");
+	assert_str(str_n(c.text.p, c.text.n), "\xc3\xa9 \\xff \\xc3 \\xc3\n");
+	check_free(&c);
+}
+
+static void
 the_nearest_word_is_found(void **state)
 {
 	static const char *const names[] = {"connect", "first_byte", "idle", "to", NULL};
@@ -158,6 +170,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_line_is_one_line_and_not_too_long),
     TEST(settings_know_their_lines),
     TEST(trees_merge),
+    TEST(a_report_is_utf8),
     TEST(the_nearest_word_is_found),
 };
 RUN_TESTS(tests)
