@@ -55,8 +55,14 @@ admin_message(struct admin *a, struct msg *m)
 	case MSG_VERDICT:
 		api_on_verdict(a, m);
 		break;
-	case MSG_ENDPOINT_DONE:
-		api_on_endpoint_done(a, m);
+	case MSG_CHANGED:
+		api_on_changed(a, m);
+		break;
+	case MSG_ANSWER:
+		api_on_answer(a, m);
+		break;
+	case MSG_HELLO:
+		api_on_hello(a, m);
 		break;
 	case MSG_LEVEL:
 		log_set_level(msg_u32(m));
@@ -92,14 +98,24 @@ admin_on_master(struct watch *w, uint32_t events UNUSED)
 }
 
 static void
-admin_on_keeper(struct watch *w, uint32_t events UNUSED)
+admin_on_line(struct admin *a, struct watch *w, const char *whom)
 {
-	struct admin *a = container_of(w, struct admin, keeper);
-
 	if (admin_drain_channel(a, w->fd) < 0) {
-		log_error("admin: the channel to the keeper is closed");
+		log_error("admin: the channel to the %s process is closed", whom);
 		loop_del(a->loop, w);
 	}
+}
+
+static void
+admin_on_keeper(struct watch *w, uint32_t events UNUSED)
+{
+	admin_on_line(container_of(w, struct admin, keeper), w, "keeper");
+}
+
+static void
+admin_on_redis(struct watch *w, uint32_t events UNUSED)
+{
+	admin_on_line(container_of(w, struct admin, redis), w, "redis");
 }
 
 static void
@@ -210,10 +226,14 @@ admin_watch(struct admin *a)
 	loop_signal(a->loop, SIGQUIT, admin_on_signal, a);
 	a->chan.fn = admin_on_master;
 	a->keeper.fn = admin_on_keeper;
+	a->redis.fn = admin_on_redis;
 	if (loop_add(a->loop, &a->chan, a->h->chan, EPOLLIN) < 0)
 		return -1;
 	if (a->h->line[LINE_ADMIN_KEEPER] >= 0 &&
 	    loop_add(a->loop, &a->keeper, a->h->line[LINE_ADMIN_KEEPER], EPOLLIN) < 0)
+		return -1;
+	if (a->h->line[LINE_ADMIN_REDIS] >= 0 &&
+	    loop_add(a->loop, &a->redis, a->h->line[LINE_ADMIN_REDIS], EPOLLIN) < 0)
 		return -1;
 	return 1;
 }
@@ -222,7 +242,7 @@ static int
 admin_start(struct admin *a, const char **error_r)
 {
 	a->loop = loop_new();
-	server_init(&a->server, a->loop, api_request, admin_accepted);
+	server_init(&a->server, a->loop, api_request, admin_accepted, api_is_bulk);
 	if (admin_attach(a, error_r) < 0 || admin_open_maps(a, error_r) < 0 ||
 	    admin_listen(a, error_r) < 0)
 		return -1;
@@ -238,7 +258,7 @@ admin_main(const struct heritage *h)
 	struct msg m;
 
 	admin.h = h;
-	admin.chan.fd = admin.keeper.fd = -1;
+	admin.chan.fd = admin.keeper.fd = admin.redis.fd = -1;
 	if (admin_start(&admin, &error) < 0) {
 		admin_fail(h, "cannot start", error);
 		return 1;

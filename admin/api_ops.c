@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "admin/admin_priv.h"
+#include "admin/pending.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
@@ -17,7 +18,7 @@
 static void
 ask(struct call *c, int fd, struct msg *m, const char *whom)
 {
-	m->id = session_wait(c->s);
+	m->id = session_wait(c->s, NULL, NULL);
 	if (fd < 0 || msg_send(fd, m) != 1)
 		session_problem(
 		    c->s, 503, "the %s process does not take messages now; try again", whom);
@@ -34,6 +35,11 @@ api_reload(struct call *c)
 {
 	struct msg m;
 
+	if (call_flag(c, "all")) {
+		audit(c, "reload of all instances");
+		ask_reload_all(c);
+		return;
+	}
 	audit(c, "reload");
 	msg_begin(&m, MSG_RELOAD, 0);
 	ask(c, c->a->h->chan, &m, "master");
@@ -144,95 +150,4 @@ api_level_set(struct call *c)
 		return;
 	}
 	call_json(c, 200, json_pack("{s:s}", "level", log_level_names[level]));
-}
-
-struct endpoint_change {
-	uint32_t what, value;
-	uint64_t expires_us;
-};
-
-static int
-verdict_of(const char *word)
-{
-	for (int i = 0; i < VERDICT_WEIGHT; i++)
-		if (strcmp(endpoint_verdict_names[i], word) == 0)
-			return i;
-	return -1;
-}
-
-/* {"verdict": "down"} or {"weight": 5}, either with {"expires": "10m"}. NULL, or what is wrong. */
-static const char *
-change_read(json_t *in, struct endpoint_change *ch)
-{
-	json_t *verdict = json_object_get(in, "verdict"), *weight = json_object_get(in, "weight");
-	json_t *expires = json_object_get(in, "expires");
-	const char *error;
-	uint64_t ms;
-
-	if ((verdict != NULL) == (weight != NULL))
-		return "give one of \"verdict\" and \"weight\"";
-	if (verdict != NULL) {
-		int v = json_is_string(verdict) ? verdict_of(json_string_value(verdict)) : -1;
-
-		if (v < 0)
-			return "verdict: one of up, down, drain, none";
-		ch->what = (uint32_t)v;
-	} else {
-		if (!json_is_integer(weight) || json_integer_value(weight) < 0 ||
-		    json_integer_value(weight) > 1000)
-			return "weight: a whole number from 0 to 1000";
-		ch->what = VERDICT_WEIGHT;
-		ch->value = (uint32_t)json_integer_value(weight);
-	}
-	if (expires == NULL)
-		return NULL;
-	if (!json_is_string(expires) ||
-	    num_duration(str_of(json_string_value(expires)), &ms, &error) < 0)
-		return "expires: a duration such as \"10m\"";
-	ch->expires_us = clock_wall_us() + ms * 1000;
-	return NULL;
-}
-
-void
-api_endpoint_set(struct call *c)
-{
-	struct endpoint_change ch = {0};
-	json_t *in = call_body(c);
-	struct msg m;
-
-	if (in == NULL)
-		return;
-	const char *wrong = change_read(in, &ch);
-
-	json_decref(in);
-	if (wrong != NULL) {
-		session_problem(c->s, 400, "%s", wrong);
-		return;
-	}
-	audit(c, "endpoint verdict or weight");
-	msg_begin(&m, MSG_ENDPOINT_SET, 0);
-	msg_put_str(&m, c->arg[0]);
-	msg_put_str(&m, c->arg[1]);
-	msg_put_u32(&m, ch.what);
-	msg_put_u32(&m, ch.value);
-	msg_put_u64(&m, ch.expires_us / 1000);
-	ask(c, c->a->h->line[LINE_ADMIN_KEEPER], &m, "keeper");
-}
-
-void
-api_on_endpoint_done(struct admin *a, struct msg *m)
-{
-	uint32_t ok = msg_u32(m), matched = msg_u32(m);
-	struct str error = msg_str(m);
-	struct session *s = session_find(&a->server, m->id);
-
-	if (s == NULL)
-		return;
-	if (!ok) {
-		session_problem(s, matched == 0 ? 404 : 422, "%.*s", STR_ARG(error));
-		return;
-	}
-	struct call c = {.a = a, .s = s, .ws = &s->ws};
-
-	call_json(&c, 200, json_pack("{s:b, s:i}", "ok", 1, "matched", (int)matched));
 }

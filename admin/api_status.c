@@ -140,6 +140,7 @@ api_status_full(struct call *c)
 	json_object_set_new(j, "config_file", json_string(a->h->conf_file));
 	json_object_set_new(j, "run_directory", json_string(a->h->run_dir));
 	json_object_set_new(j, "master_pid", json_integer(a->h->master));
+	json_object_set_new(j, "console", console_json(c));
 	json_object_set_new(j, "fill", fill_json(a));
 	json_object_set_new(j, "waiting_to_start", waiting_json(a));
 	json_object_set_new(j, "unresolved", unresolved_json(a));

@@ -37,6 +37,33 @@ struct ctl_command {
 };
 extern const struct ctl_command ctl_commands[]; /* ends with words == NULL */
 
+#define CTL(words, args, min, max, fn, help) ctl_f fn;
+#include "admin/ctl_cmds.def"
+#undef CTL
+
+/* Options of a command itself, wherever they stand among its arguments: taken out of argv. The
+ * value of "-f" is what follows; NULL when the option is not there. *error_r when it has none. */
+bool ctl_flag(struct ctl *c, const char *name);
+const char *ctl_option(struct ctl *c, const char *name);
+/* After all options were taken: true when between min and max arguments are left, and none looks
+ * like an option; else false after words. */
+bool ctl_rest(const struct ctl *c, int min, int max, const char *usage);
+
+/* "route", "routes" ...: the list's name, or NULL after words. */
+const char *ctl_kind(const char *word);
+
+/* A file or directory of objects as the changes of a document: [{op, kind, id, value}]. A new
+ * reference, NULL after words. */
+json_t *ctl_read(const char *path) NODISCARD;
+/* What a change document did, as the keeper answers it. */
+void ctl_print_changed(const json_t *j, bool all);
+/* The settings that differ, a line each, indented; either may be null. */
+void ctl_print_difference(const json_t *before, const json_t *after);
+/* All of a list, page by page, with progress: {"routes": [...], "total": n}. Returns CTL_*. */
+int ctl_list_all(const struct ctl *c, const char *kind, json_t **json_r) NODISCARD;
+/* The words that may follow, for the shell. */
+int ctl_complete(struct ctl *c);
+
 /* One exchange. body may be NULL. Returns the HTTP status with the answer's octets in *text_r
  * (malloc'ed, terminated), or -1 after the reason was printed. */
 int ctl_http(const struct ctl *c, const char *method, const char *path, const char *body,
@@ -45,6 +72,11 @@ int ctl_http(const struct ctl *c, const char *method, const char *path, const ch
  * give CTL_REFUSED. Returns CTL_*. */
 int ctl_call(const struct ctl *c, const char *method, const char *path, json_t *take_body,
     json_t **json_r) NODISCARD;
+/* The same, as text: printed when it is good. Returns CTL_*. */
+int ctl_text_of(const struct ctl *c, const char *path) NODISCARD;
+/* Calls, then prints: as JSON with --json, else through `table`. Takes the body. */
+int ctl_do(const struct ctl *c, const char *method, const char *path, json_t *take_body,
+    void (*table)(const json_t *j)) NODISCARD;
 /* GET, then print: as JSON with --json, else through `table`. */
 int ctl_show(const struct ctl *c, const char *path, void (*table)(const json_t *j)) NODISCARD;
 

@@ -98,9 +98,10 @@ ctl_http(const struct ctl *c, const char *method, const char *path, const char *
 	if (fd < 0)
 		return -1;
 	gbuf_printf(&out,
-	    "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: "
-	    "%zu\r\n\r\n%s",
-	    method, path, n, body != NULL ? body : "");
+	    "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s"
+	    "Content-Length: %zu\r\n\r\n",
+	    method, path, n > 0 ? "Content-Type: application/json\r\n" : "", n);
+	gbuf_put(&out, body, n);
 	if (ctl_send(fd, out.p, out.n) < 0 || ctl_receive(fd, &in) < 0)
 		fprintf(stderr, "gatewayctl: %s: %s\n", c->socket,
 		    errno == EAGAIN ? "no answer in time (--timeout)" : strerror(errno));
@@ -112,19 +113,34 @@ ctl_http(const struct ctl *c, const char *method, const char *path, const char *
 	return status;
 }
 
-/* What the gateway said against it: the problem's detail, or the report's lines. */
+/* One thing that is wrong, {"where", "message"} or a text. */
+static void
+print_error(const json_t *e)
+{
+	const char *where = json_string_value(json_object_get(e, "where"));
+	const char *message = json_string_value(json_object_get(e, "message"));
+
+	if (json_is_string(e))
+		fprintf(stderr, "%s\n", json_string_value(e));
+	else
+		fprintf(stderr, "%s%s%s\n", where != NULL ? where : "", where != NULL ? ": " : "",
+		    message != NULL ? message : "");
+}
+
+/* What the gateway said against it: the report's lines, the errors, the problem's detail. */
 static void
 ctl_print_refusal(const struct ctl *c, const json_t *j, int status)
 {
 	const char *detail = json_string_value(json_object_get(j, "detail"));
-	json_t *report = json_object_get(j, "report"), *line;
+	json_t *report = json_object_get(j, "report"), *errors = json_object_get(j, "errors"), *e;
 	size_t i;
 
 	if (c->json) {
 		ctl_print_json(j);
 		return;
 	}
-	json_array_foreach(report, i, line) fprintf(stderr, "%s\n", json_string_value(line));
+	json_array_foreach(report, i, e) fprintf(stderr, "%s\n", json_string_value(e));
+	json_array_foreach(errors, i, e) print_error(e);
 	if (detail != NULL)
 		fprintf(stderr, "gatewayctl: %s\n", detail);
 	else if (json_array_size(report) == 0)
@@ -158,10 +174,11 @@ ctl_call(
 }
 
 int
-ctl_show(const struct ctl *c, const char *path, void (*table)(const json_t *j))
+ctl_do(const struct ctl *c, const char *method, const char *path, json_t *take_body,
+    void (*table)(const json_t *j))
 {
 	json_t *j;
-	int rc = ctl_call(c, "GET", path, NULL, &j);
+	int rc = ctl_call(c, method, path, take_body, &j);
 
 	if (rc != CTL_OK)
 		return rc;
@@ -171,6 +188,25 @@ ctl_show(const struct ctl *c, const char *path, void (*table)(const json_t *j))
 		table(j);
 	json_decref(j);
 	return CTL_OK;
+}
+
+int
+ctl_show(const struct ctl *c, const char *path, void (*table)(const json_t *j))
+{
+	return ctl_do(c, "GET", path, NULL, table);
+}
+
+int
+ctl_text_of(const struct ctl *c, const char *path)
+{
+	char *text = NULL;
+	int status = ctl_http(c, "GET", path, NULL, &text);
+
+	if (status < 0)
+		return CTL_UNREACHABLE;
+	fputs(text != NULL ? text : "", status == 200 ? stdout : stderr);
+	free(text);
+	return status == 200 ? CTL_OK : CTL_REFUSED;
 }
 
 char *

@@ -27,6 +27,28 @@ raw_text(const json_t *v, char *buf, size_t cap)
 	return buf;
 }
 
+/* {"url": ..., "weight": 2} as "url=... weight=2". */
+static const char *
+object_text(const json_t *object, char *buf, size_t cap)
+{
+	char item[256];
+	const char *key;
+	size_t n = 0;
+	json_t *v;
+
+	buf[0] = '\0';
+	json_object_foreach((json_t *)(uintptr_t)object, key, v)
+	{
+		const char *text =
+		    json_is_string(v) ? json_string_value(v) : raw_text(v, item, sizeof(item));
+
+		if (n < cap)
+			n += (size_t)snprintf(
+			    buf + n, cap - n, "%s%s=%s", n > 0 ? " " : "", key, text);
+	}
+	return buf;
+}
+
 static const char *
 list_text(const json_t *list, char *buf, size_t cap)
 {
@@ -39,8 +61,9 @@ list_text(const json_t *list, char *buf, size_t cap)
 	buf[0] = '\0';
 	json_array_foreach((json_t *)(uintptr_t)list, i, v)
 	{
-		const char *text =
-		    json_is_string(v) ? json_string_value(v) : raw_text(v, item, sizeof(item));
+		const char *text = json_is_string(v)   ? json_string_value(v)
+				   : json_is_object(v) ? object_text(v, item, sizeof(item))
+						       : raw_text(v, item, sizeof(item));
 
 		if (n < cap)
 			n += (size_t)snprintf(buf + n, cap - n, "%s%s", i > 0 ? ", " : "", text);
@@ -53,7 +76,7 @@ ctl_text(const json_t *v, char *buf, size_t cap)
 {
 	switch (json_typeof(v)) {
 	case JSON_STRING:
-		return json_string_value(v);
+		return json_string_length(v) > 0 ? json_string_value(v) : "-";
 	case JSON_INTEGER:
 		snprintf(buf, cap, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 		return buf;
@@ -67,7 +90,7 @@ ctl_text(const json_t *v, char *buf, size_t cap)
 	case JSON_ARRAY:
 		return list_text(v, buf, cap);
 	case JSON_OBJECT:
-		return raw_text(v, buf, cap);
+		return object_text(v, buf, cap);
 	default:
 		return "-";
 	}
@@ -77,7 +100,14 @@ static const char *
 cell(const json_t *row, const char *key, char *buf, size_t cap)
 {
 	const json_t *v = json_object_get(row, key);
+	const char *dot = strchr(key, '.');
 
+	if (v == NULL && dot != NULL) { /* "_meta.version" */
+		char outer[64];
+
+		snprintf(outer, sizeof(outer), "%.*s", (int)(dot - key), key);
+		v = json_object_get(json_object_get(row, outer), dot + 1);
+	}
 	return v == NULL ? "-" : ctl_text(v, buf, cap);
 }
 

@@ -107,12 +107,14 @@ main(int argc, char **argv)
 	    {"timeout", required_argument, NULL, 't'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
-	    {"manual", no_argument, NULL, 'M'}, /* for make doc */
+	    {"manual", no_argument, NULL, 'M'},   /* for make doc */
+	    {"complete", no_argument, NULL, 'C'}, /* for the shell: what may follow these words */
 	    {0},
 	};
 	const char *env = getenv("GATEWAY_SOCKET");
 	struct ctl c = {
 	    .socket = env != NULL ? env : CTL_SOCKET_DEFAULT, .timeout_s = 130, .program = argv[0]};
+	bool complete = false;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "+s:jhV", options, NULL)) != -1) {
@@ -122,8 +124,15 @@ main(int argc, char **argv)
 			c.json = true;
 		else if (o == 'h' || o == 'V' || o == 'M')
 			return ctl_about(o);
+		else if (o == 'C')
+			complete = true;
 		else if (o != 't' || ctl_timeout(optarg, &c.timeout_s) < 0)
 			return CTL_USAGE;
+	}
+	if (complete) {
+		c.argc = argc - optind;
+		c.argv = argv + optind;
+		return ctl_complete(&c);
 	}
 	/* --json may also follow the command, as people type it. */
 	if (argc > optind &&

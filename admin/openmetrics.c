@@ -28,8 +28,9 @@ family(struct gbuf *out, const char *name, const char *type, const char *help)
 	gbuf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void
-simple(struct gbuf *out, const char *name, const char *type, const char *help, uint64_t v)
+void
+openmetrics_simple(
+    struct gbuf *out, const char *name, const char *type, const char *help, uint64_t v)
 {
 	family(out, name, type, help);
 	gbuf_printf(out, "%s %" PRIu64 "\n", name, v);
@@ -65,7 +66,7 @@ write_proc(struct exposition *x)
 		const struct metric_info *m = &metric_table[i];
 
 		if (m->scope == METRIC_PROC)
-			simple(x->out, m->exported, kind_word(m->kind), m->help,
+			openmetrics_simple(x->out, m->exported, kind_word(m->kind), m->help,
 			    metric_sum(x->a->metrics, i));
 	}
 	family(x->out, "gateway_errors_total", "counter",
@@ -285,33 +286,38 @@ write_instance(struct exposition *x)
 	struct table_fill f;
 
 	table_fill(a->table, &f);
-	simple(x->out, "gateway_ready", "gauge", "1 when every process is up", LOAD(p->ready));
-	simple(
+	openmetrics_simple(
+	    x->out, "gateway_ready", "gauge", "1 when every process is up", LOAD(p->ready));
+	openmetrics_simple(
 	    x->out, "gateway_draining", "gauge", "1 while the instance drains", LOAD(p->draining));
-	simple(x->out, "gateway_generation", "gauge", "Generation of the configuration in force",
-	    table_generation(a->table));
+	openmetrics_simple(x->out, "gateway_generation", "gauge",
+	    "Generation of the configuration in force", table_generation(a->table));
 	family(x->out, "gateway_reloads_total", "counter", "Reloads by verdict");
 	gbuf_printf(
 	    x->out, "gateway_reloads_total{result=\"ok\"} %" PRIu64 "\n", LOAD(p->reloads_ok));
 	gbuf_printf(x->out, "gateway_reloads_total{result=\"failed\"} %" PRIu64 "\n",
 	    LOAD(p->reloads_failed));
-	simple(x->out, "gateway_last_reload_ok", "gauge", "1 when the last reload succeeded",
-	    LOAD(p->last_reload_ok));
-	simple(x->out, "gateway_map_used_bytes", "gauge", "Octets of the map in use", f.used_bytes);
-	simple(x->out, "gateway_map_bytes", "gauge", "Octets the map may grow to", f.map_bytes);
-	simple(x->out, "gateway_map_readers", "gauge", "Reader slots of the map in use", f.readers);
-	simple(x->out, "gateway_objects", "gauge", "Configuration objects in the map", f.objects);
-	simple(x->out, "gateway_endpoint_rows_used", "gauge", "Endpoint rows of the arena in use",
-	    arena_endpoints_used(a->arena));
-	simple(x->out, "gateway_endpoint_rows", "gauge", "Endpoint rows of the arena",
+	openmetrics_simple(x->out, "gateway_last_reload_ok", "gauge",
+	    "1 when the last reload succeeded", LOAD(p->last_reload_ok));
+	openmetrics_simple(
+	    x->out, "gateway_map_used_bytes", "gauge", "Octets of the map in use", f.used_bytes);
+	openmetrics_simple(
+	    x->out, "gateway_map_bytes", "gauge", "Octets the map may grow to", f.map_bytes);
+	openmetrics_simple(
+	    x->out, "gateway_map_readers", "gauge", "Reader slots of the map in use", f.readers);
+	openmetrics_simple(
+	    x->out, "gateway_objects", "gauge", "Configuration objects in the map", f.objects);
+	openmetrics_simple(x->out, "gateway_endpoint_rows_used", "gauge",
+	    "Endpoint rows of the arena in use", arena_endpoints_used(a->arena));
+	openmetrics_simple(x->out, "gateway_endpoint_rows", "gauge", "Endpoint rows of the arena",
 	    arena_head(a->arena)->endpoints);
-	simple(x->out, "gateway_service_rows_used", "gauge", "Service rows of the arena in use",
-	    table_count(a->table, CONF_SERVICE));
-	simple(x->out, "gateway_service_rows", "gauge", "Service rows of the arena",
+	openmetrics_simple(x->out, "gateway_service_rows_used", "gauge",
+	    "Service rows of the arena in use", table_count(a->table, CONF_SERVICE));
+	openmetrics_simple(x->out, "gateway_service_rows", "gauge", "Service rows of the arena",
 	    arena_head(a->arena)->services);
-	simple(x->out, "gateway_metric_rows_used", "gauge",
+	openmetrics_simple(x->out, "gateway_metric_rows_used", "gauge",
 	    "Metric rows taken by routes and services since the start", x->rows_used);
-	simple(x->out, "gateway_metric_rows", "gauge", "Metric rows", x->rows - 1);
+	openmetrics_simple(x->out, "gateway_metric_rows", "gauge", "Metric rows", x->rows - 1);
 	family(x->out, "gateway_build_info", "gauge", "Version, as a label");
 	gbuf_printf(x->out, "gateway_build_info{version=\"%s\"} 1\n", GW_VERSION);
 }
@@ -335,11 +341,11 @@ write_rings(struct exposition *x)
 		sum.corrupt += ring_corrupt(g);
 		ring_close(&g);
 	}
-	simple(x->out, "gateway_access_ring_bytes", "gauge",
+	openmetrics_simple(x->out, "gateway_access_ring_bytes", "gauge",
 	    "Unread octets in the access-log rings", sum.fill);
-	simple(x->out, "gateway_access_ring_capacity_bytes", "gauge",
+	openmetrics_simple(x->out, "gateway_access_ring_capacity_bytes", "gauge",
 	    "Capacity of the access-log rings", sum.capacity);
-	simple(x->out, "gateway_access_ring_corrupt_total", "counter",
+	openmetrics_simple(x->out, "gateway_access_ring_corrupt_total", "counter",
 	    "Times a ring was reset for malformed content", sum.corrupt);
 }
 
@@ -403,6 +409,7 @@ openmetrics_write(struct admin *a, struct gbuf *out)
 
 	name_rows(&x);
 	write_instance(&x);
+	openmetrics_console(a, out);
 	write_proc(&x);
 	write_rows(&x);
 	for (unsigned i = 0; i < HISTOGRAM_COUNT; i++)

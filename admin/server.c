@@ -23,6 +23,15 @@ static const struct h1_limits admin_limits = {
     .merge_slashes = true,
 };
 
+static void
+session_pending_drop(struct session *s)
+{
+	if (s->pending_free != NULL)
+		s->pending_free(s->pending);
+	s->pending = NULL;
+	s->pending_free = NULL;
+}
+
 /* Freed at the end of the turn, so that no caller up the stack holds a dead session. */
 static void
 session_free(struct defer *d)
@@ -33,6 +42,7 @@ session_free(struct defer *d)
 	gbuf_free(&s->in);
 	gbuf_free(&s->body);
 	gbuf_free(&s->out);
+	gbuf_free(&s->extra);
 	free(s);
 }
 
@@ -46,6 +56,8 @@ session_close(struct session *s)
 	stream_close(&s->stream);
 	list_del(&s->node);
 	s->server->n_sessions--;
+	s->server->n_bulk -= s->bulk;
+	session_pending_drop(s);
 	defer_cancel(&s->kick);
 	defer_init(&s->kick, session_free);
 	loop_defer(s->server->loop, &s->kick);
@@ -69,6 +81,19 @@ session_timeout(struct timer *t)
 		session_close(s);
 }
 
+/* An idle session keeps no memory that a large request or answer took. */
+static void
+session_shrink(struct gbuf *g)
+{
+	if (g->cap > ADMIN_BODY_MAX && g->n < ADMIN_HEAD_MAX) {
+		struct gbuf keep = {0};
+
+		gbuf_put(&keep, g->p, g->n);
+		gbuf_free(g);
+		*g = keep;
+	}
+}
+
 static void
 session_begin(struct session *s)
 {
@@ -76,7 +101,12 @@ session_begin(struct session *s)
 	ws_init(&s->ws, NULL, 256 * 1024);
 	head_init(&s->head, &s->ws, true);
 	s->scan = (struct h1_scan){0};
-	s->body.n = 0;
+	s->body.n = s->out.n = s->extra.n = 0;
+	session_shrink(&s->in);
+	session_shrink(&s->body);
+	session_shrink(&s->out);
+	s->server->n_bulk -= s->bulk;
+	s->bulk = false;
 	s->state = SESSION_IDLE;
 	session_deadline(s, ADMIN_IDLE_MS);
 }
@@ -89,23 +119,60 @@ session_drop_input(struct session *s, size_t n)
 }
 
 void
+session_header(struct session *s, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(line))
+		return;
+	gbuf_put(&s->extra, line, (size_t)n);
+	gbuf_put(&s->extra, "\r\n", 2);
+}
+
+void
 session_answer(struct session *s, unsigned status, const char *content_type, struct str body)
 {
 	bool head_only = s->head.method == METHOD_HEAD;
+	bool bodied = status != 204 && status != 304;
 
 	s->out.n = 0;
 	s->out_at = 0;
 	gbuf_printf(&s->out, "HTTP/1.1 %u %.*s\r\n", status, STR_ARG(h1_reason_phrase(status)));
-	if (status != 204)
+	if (bodied)
 		gbuf_printf(
 		    &s->out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, body.n);
+	gbuf_put(&s->out, s->extra.p, s->extra.n);
 	gbuf_printf(&s->out, "Cache-Control: no-store\r\nConnection: %s\r\n\r\n",
 	    s->keepalive ? "keep-alive" : "close");
-	if (status != 204 && !head_only)
+	if (bodied && !head_only)
 		gbuf_put(&s->out, body.p, body.n);
 	s->state = SESSION_WRITING;
-	session_deadline(s, ADMIN_REQUEST_MS);
+	session_pending_drop(s);
+	session_deadline(s, ADMIN_REQUEST_MS + body.n / 1024);
 	loop_defer(s->server->loop, &s->kick);
+}
+
+void
+session_problem_errors(struct session *s, unsigned status, json_t *errors, const char *detail)
+{
+	struct str title = h1_reason_phrase(status);
+	json_t *j = json_pack("{s:s, s:s%, s:i, s:s}", "type", "about:blank", "title", title.p,
+	    title.n, "status", (int)status, "detail", detail);
+
+	if (j == NULL) /* the words are not UTF-8 */
+		j = json_pack("{s:s, s:s%, s:i}", "type", "about:blank", "title", title.p, title.n,
+		    "status", (int)status);
+	if (errors != NULL)
+		json_object_set_new(j, "errors", errors);
+	char *text = j != NULL ? json_dumps(j, JSON_INDENT(2)) : NULL;
+
+	json_decref(j);
+	session_answer(s, status, "application/problem+json", str_of(text != NULL ? text : "{}"));
+	free(text);
 }
 
 void
@@ -117,23 +184,31 @@ session_problem(struct session *s, unsigned status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	struct str title = h1_reason_phrase(status);
-	json_t *j = json_pack("{s:s, s:s%, s:i, s:s}", "type", "about:blank", "title", title.p,
-	    title.n, "status", (int)status, "detail", detail);
-	char *text = j != NULL ? json_dumps(j, JSON_INDENT(2)) : NULL;
-
-	json_decref(j);
-	session_answer(s, status, "application/problem+json", str_of(text != NULL ? text : "{}"));
-	free(text);
+	session_problem_errors(s, status, NULL, detail);
 }
 
 uint32_t
-session_wait(struct session *s)
+session_wait(struct session *s, void *pending, void (*pending_free)(void *pending))
 {
+	if (s->pending != pending)
+		session_pending_drop(s);
+	s->pending = pending;
+	s->pending_free = pending_free;
 	s->state = SESSION_WAITING;
 	s->id = ++s->server->next_id;
 	session_deadline(s, ADMIN_WAIT_MS);
 	return s->id;
+}
+
+void
+server_each_waiting(struct server *v, void (*fn)(void *arg, struct session *s), void *arg)
+{
+	list_each (it, &v->sessions) {
+		struct session *s = container_of(it, struct session, node);
+
+		if (s->state == SESSION_WAITING)
+			fn(arg, s);
+	}
 }
 
 struct session *
@@ -167,19 +242,21 @@ session_serve(struct session *s)
 	s->server->on_request(s);
 }
 
-/* 1 the body is whole, 0 more is needed, -1 refused. */
+static size_t
+session_body_max(const struct session *s)
+{
+	return s->bulk ? ADMIN_BULK_MAX : ADMIN_BODY_MAX;
+}
+
+/* 1 the body is whole, 0 more is needed. */
 static int
 session_take_length(struct session *s)
 {
-	if (s->head.length > ADMIN_BODY_MAX) {
-		session_refuse(s, REASON_TOO_LARGE);
-		return -1;
-	}
-	if (s->in.n < s->head.length)
-		return 0;
-	gbuf_put(&s->body, s->in.p, s->head.length);
-	session_drop_input(s, s->head.length);
-	return 1;
+	size_t n = MIN(s->in.n, (size_t)(s->head.length - s->body.n));
+
+	gbuf_put(&s->body, s->in.p, n);
+	session_drop_input(s, n);
+	return s->body.n == s->head.length;
 }
 
 static int
@@ -198,7 +275,7 @@ session_take_chunks(struct session *s)
 		if (got == 1)
 			gbuf_put(&s->body, part.p, part.n);
 		session_drop_input(s, used);
-		if (s->body.n > ADMIN_BODY_MAX) {
+		if (s->body.n > session_body_max(s)) {
 			session_refuse(s, REASON_TOO_LARGE);
 			return -1;
 		}
@@ -244,12 +321,40 @@ session_take_head(struct session *s)
 	return 1;
 }
 
+/* Only a body of more than the usual size takes one of the few places for such. */
+static bool
+session_admit(struct session *s)
+{
+	bool large = s->head.body == BODY_CHUNKED ||
+		     (s->head.body == BODY_LENGTH && s->head.length > ADMIN_BODY_MAX);
+
+	if (large && s->server->is_bulk(s)) {
+		if (s->server->n_bulk >= ADMIN_BULKS) {
+			s->keepalive = false;
+			session_header(s, "Retry-After: 1");
+			session_problem(s, 503,
+			    "%d large requests are being taken already; try again", ADMIN_BULKS);
+			return false;
+		}
+		s->bulk = true;
+		s->server->n_bulk++;
+		session_deadline(s, ADMIN_BULK_MS);
+	}
+	if (s->head.body == BODY_LENGTH && s->head.length > session_body_max(s)) {
+		session_refuse(s, REASON_TOO_LARGE);
+		return false;
+	}
+	return true;
+}
+
 static void
 session_head_done(struct session *s)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 	struct iovec v = {(void *)(uintptr_t)go_on, sizeof(go_on) - 1};
 
+	if (!session_admit(s))
+		return;
 	s->state = SESSION_BODY;
 	if (s->head.expect_continue)
 		(void)stream_write(&s->stream, &v, 1);
@@ -402,10 +507,11 @@ accept_metrics(struct watch *w, uint32_t events UNUSED)
 }
 
 void
-server_init(
-    struct server *v, struct loop *loop, server_request_f *on_request, server_accept_f *on_accept)
+server_init(struct server *v, struct loop *loop, server_request_f *on_request,
+    server_accept_f *on_accept, server_bulk_f *is_bulk)
 {
-	*v = (struct server){.loop = loop, .on_request = on_request, .on_accept = on_accept};
+	*v = (struct server){
+	    .loop = loop, .on_request = on_request, .on_accept = on_accept, .is_bulk = is_bulk};
 	list_init(&v->sessions);
 	for (unsigned i = 0; i < ARRAY_LEN(v->listeners); i++) {
 		v->listeners[i].server = v;

@@ -10,6 +10,8 @@
 #ifndef GW_ADMIN_SERVER_H
 #define GW_ADMIN_SERVER_H
 
+#include <jansson.h>
+
 #include "admin/role.h"
 #include "shm/base/buf.h"
 #include "shm/base/list.h"
@@ -19,6 +21,9 @@
 #include "worker/net/stream.h"
 
 #define ADMIN_BODY_MAX   (1024 * 1024)
+#define ADMIN_BULK_MAX   (64u << 20) /* for the calls that take a whole configuration */
+#define ADMIN_BULK_MS    60000       /* for such a request to arrive */
+#define ADMIN_BULKS      3           /* sessions at once that may hold that much */
 #define ADMIN_HEAD_MAX   (16 * 1024)
 #define ADMIN_SESSIONS   256
 #define ADMIN_IDLE_MS    60000
@@ -45,7 +50,12 @@ struct session {
 	bool metrics_only; /* came by the TCP listener */
 	struct peer_id peer;
 	int role;
-	uint32_t id; /* of the question asked of master or keeper */
+	uint32_t id; /* of the question asked of another process */
+	/* What the caller wants to know again when the answer comes; freed with the wait. */
+	void *pending;
+	void (*pending_free)(void *pending);
+	bool bulk;         /* holds one of ADMIN_BULKS */
+	struct gbuf extra; /* further header lines of the answer */
 	struct gbuf in;
 	struct h1_scan scan;
 	struct h1_chunk chunk;
@@ -62,6 +72,8 @@ struct session {
 typedef void server_request_f(struct session *s);
 
 typedef void server_accept_f(struct session *s, int fd); /* fills peer and role */
+/* The head is read: may its body be larger than ADMIN_BODY_MAX? */
+typedef bool server_bulk_f(struct session *s);
 
 enum server_which { SERVER_UNIX, SERVER_METRICS };
 struct server_listener {
@@ -72,26 +84,34 @@ struct server_listener {
 struct server {
 	struct loop *loop;
 	struct list sessions;
-	unsigned n_sessions;
+	unsigned n_sessions, n_bulk;
 	uint32_t next_id;
 	uint64_t requests, refused;
 	server_request_f *on_request;
 	server_accept_f *on_accept;
+	server_bulk_f *is_bulk;
 	struct server_listener listeners[2];
 };
 
-void server_init(
-    struct server *v, struct loop *loop, server_request_f *on_request, server_accept_f *on_accept);
+void server_init(struct server *v, struct loop *loop, server_request_f *on_request,
+    server_accept_f *on_accept, server_bulk_f *is_bulk);
 /* Takes a bound, listening, non-blocking socket. Past ADMIN_SESSIONS a connection is closed and
  * counted. */
 int server_listen(struct server *v, enum server_which which, int fd) NODISCARD;
 
-/* Content type and body are copied. status 204 has no body. */
+/* A header line of the answer to come: "ETag: ...", without its end. */
+void session_header(struct session *s, const char *fmt, ...) PRINTF(2, 3);
+/* Content type and body are copied. status 204 and 304 have no body. */
 void session_answer(struct session *s, unsigned status, const char *content_type, struct str body);
 /* RFC 9457 problem; the words may come from printf arguments. */
 void session_problem(struct session *s, unsigned status, const char *fmt, ...) PRINTF(3, 4);
-/* Marks it waiting and gives it an id; the answer arrives by session_find. */
-uint32_t session_wait(struct session *s);
+/* The same with "errors": takes the array of {"where", "message"}. */
+void session_problem_errors(struct session *s, unsigned status, json_t *errors, const char *detail);
+/* Marks it waiting and gives it an id; the answer arrives by session_find. Takes `pending`, which
+ * may be NULL. */
+uint32_t session_wait(struct session *s, void *pending, void (*pending_free)(void *pending));
 struct session *session_find(struct server *v, uint32_t id); /* NULL when it is gone */
+/* Calls fn for each session that waits; fn may answer it. */
+void server_each_waiting(struct server *v, void (*fn)(void *arg, struct session *s), void *arg);
 
 #endif
