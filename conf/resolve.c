@@ -3,9 +3,8 @@
  * c-ares, driven by poll until everything is answered or the deadline passes. Answers are sorted: a
  * server that rotates them must not look like a changed configuration at every load.
  */
-#include "conf/resolve.h"
+#include "conf/resolve_priv.h"
 
-#include <ares.h>
 #include <ifaddrs.h>
 #include <poll.h>
 #include <sys/time.h>
@@ -33,9 +32,8 @@ struct question {
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-/* An IPv6 address of its own, so that IPv6 answers can be reached? */
-static bool
-host_has_v6(void)
+bool
+resolve_have_v6(void)
 {
 	struct ifaddrs *list, *i;
 	bool found = false;
@@ -101,17 +99,22 @@ collect(const struct ares_addrinfo *info, bool v6, struct addr *v)
 	return n;
 }
 
-/* IPv6 answers on a host that speaks none would only be connect failures; alone they are kept, so
- * that the failure shows. */
+uint32_t
+resolve_collect(const struct ares_addrinfo *info, bool have_v6, struct addr v[RESOLVE_ADDRS])
+{
+	uint32_t n = collect(info, have_v6, v);
+
+	if (n == 0)
+		n = collect(info, true, v);
+	return sort_unique(v, n);
+}
+
 static void
 take_answer(struct question *q, const struct ares_addrinfo *info)
 {
 	struct addr found[RESOLVE_ADDRS], *v;
-	uint32_t n = collect(info, q->r->have_v6, found);
+	uint32_t n = resolve_collect(info, q->r->have_v6, found);
 
-	if (n == 0)
-		n = collect(info, true, found);
-	n = sort_unique(found, n);
 	if (n == 0) {
 		q->name->error = STR("the answer holds no address");
 		return;
@@ -152,11 +155,18 @@ answered(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static void
-ask(struct resolver *r, struct resolve_name *name)
+void
+resolve_ask(ares_channel channel, const char *name, ares_addrinfo_callback fn, void *arg)
 {
 	static const struct ares_addrinfo_hints hints = {
 	    .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+
+	ares_getaddrinfo(channel, name, NULL, &hints, fn, arg);
+}
+
+static void
+ask(struct resolver *r, struct resolve_name *name)
+{
 	struct question *q = ws_alloc(r->ws, sizeof(*q));
 	struct str z = ws_str(r->ws, name->name);
 
@@ -164,7 +174,7 @@ ask(struct resolver *r, struct resolve_name *name)
 		oom_fail(sizeof(*q));
 	*q = (struct question){r, name};
 	r->in_flight++; /* the answer may come before the call returns */
-	ares_getaddrinfo(r->channel, z.p, NULL, &hints, answered, q);
+	resolve_ask(r->channel, z.p, answered, q);
 }
 
 static int
@@ -229,14 +239,18 @@ run(struct resolver *r, struct resolve_name *v, uint32_t n)
 		v[next++].error = too_late(r);
 }
 
-static int
-open_channel(struct resolver *r, const char **error_r)
+int
+resolve_channel(ares_channel *channel_r, ares_sock_state_cb state, void *arg, const char **error_r)
 {
-	struct ares_options options = {.timeout = TRY_MS, .tries = TRIES};
+	struct ares_options options = {
+	    .timeout = TRY_MS, .tries = TRIES, .sock_state_cb = state, .sock_state_cb_data = arg};
+	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
 	int rc = ares_library_init(ARES_LIB_INIT_ALL);
 
+	if (state != NULL)
+		mask |= ARES_OPT_SOCK_STATE_CB;
 	if (rc == ARES_SUCCESS)
-		rc = ares_init_options(&r->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES);
+		rc = ares_init_options(channel_r, &options, mask);
 	if (rc == ARES_SUCCESS)
 		return 1;
 	*error_r = ares_strerror(rc);
@@ -251,12 +265,12 @@ resolve_names(struct resolve_name *v, uint32_t n, uint64_t timeout_ms, struct ws
 
 	if (n == 0)
 		return;
-	if (open_channel(&r, &error) < 0) {
+	if (resolve_channel(&r.channel, NULL, NULL, &error) < 0) {
 		for (uint32_t i = 0; i < n; i++)
 			v[i].error = ws_str(ws, str_of(error));
 		return;
 	}
-	r.have_v6 = host_has_v6();
+	r.have_v6 = resolve_have_v6();
 	r.deadline_ms = now_ms() + timeout_ms;
 	run(&r, v, n);
 	ares_destroy(r.channel);
