@@ -48,7 +48,8 @@ boot_child_failed(struct child *c, const char *why)
 {
 	char text[640];
 
-	if (c->kind->id == PROC_LOADER || c->master->phase != PHASE_BOOT)
+	if (c->kind->id == PROC_LOADER || c->kind->start != START_ALWAYS ||
+	    c->master->phase != PHASE_BOOT)
 		return;
 	snprintf(text, sizeof(text), "%s cannot start: %s", c->kind->name, why);
 	boot_fail(c->master, str_of(text));
@@ -60,7 +61,8 @@ boot_child_died(struct child *c, const char *how)
 	struct master *m = c->master;
 	char text[160];
 
-	if (m->phase != PHASE_BOOT || c->kind->id == PROC_LOADER || ++m->boot_deaths < BOOT_DEATHS)
+	if (m->phase != PHASE_BOOT || c->kind->id == PROC_LOADER ||
+	    c->kind->start != START_ALWAYS || ++m->boot_deaths < BOOT_DEATHS)
 		return;
 	snprintf(text, sizeof(text), "%s %s at the start, and it was not the first to go",
 	    c->kind->name, how);

@@ -10,8 +10,16 @@
 #include "master/boot.h"
 #include "master/change.h"
 #include "master/child.h"
+#include "master/console.h"
 #include "master/stop.h"
 #include "shm/base/clock.h"
+
+static void
+fd_close(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
 
 /* A handler reads all of the message and calls msg_end; it returns what that said. */
 typedef int chan_f(struct child *c, struct msg *m);
@@ -58,16 +66,14 @@ on_loaded(struct child *c, struct msg *m)
 	int report = msg_fd(m), changeset = m->fd_at < m->n_fds ? msg_fd(m) : -1;
 	int secrets = m->fd_at < m->n_fds ? msg_fd(m) : -1;
 
-	if (secrets >= 0)
-		(void)close(secrets);
-
 	if (msg_end(m) < 0 || (ok && changeset < 0)) {
-		if (report >= 0)
-			(void)close(report);
-		if (changeset >= 0)
-			(void)close(changeset);
+		fd_close(report);
+		fd_close(changeset);
+		fd_close(secrets);
 		return -1;
 	}
+	/* Held before the settings are: what they refer to is in it. */
+	console_hold(c->master, secrets);
 	reload_loaded(c->master->reload, ok, boot, report, changeset);
 	return 1;
 }
@@ -118,8 +124,7 @@ on_applied(struct child *c, struct msg *m)
 	int report = m->fd_at < m->n_fds ? msg_fd(m) : -1;
 
 	if (msg_end(m) < 0) {
-		if (report >= 0)
-			(void)close(report);
+		fd_close(report);
 		return -1;
 	}
 	reload_applied(c->master->reload, m->id, ok, generation, changed, report);
@@ -181,6 +186,29 @@ on_reaped(struct child *c, struct msg *m)
 	return 1;
 }
 
+/* Work for a kind of process that runs only where there is some. */
+static int
+on_want(struct child *c, struct msg *m)
+{
+	uint32_t kind = msg_u32(m);
+
+	if (msg_end(m) < 0 || kind >= PROC_KIND_COUNT || kinds[kind].start != START_ASKED)
+		return -1;
+	if (c->master->phase <= PHASE_SERVING)
+		child_want(child_of(c->master, kind), true);
+	return 1;
+}
+
+static int
+on_ring(struct child *c, struct msg *m)
+{
+	if (msg_end(m) < 0)
+		return -1;
+	log_info("%s asks for a reload", c->kind->name);
+	change_request(c->master);
+	return 1;
+}
+
 static int
 on_reload(struct child *c, struct msg *m)
 {
@@ -230,6 +258,8 @@ static const struct {
     {MSG_PREPARE, FROM(KEEPER), on_prepare},
     {MSG_APPLIED, FROM(KEEPER), on_applied},
     {MSG_SUBMIT, FROM(KEEPER), on_submit},
+    {MSG_WANT, FROM(KEEPER), on_want},
+    {MSG_RING, FROM(REDIS) | FROM(KEEPER), on_ring},
     {MSG_LISTEN_ACK, FROM(WORKER), on_listen_ack},
     {MSG_SWITCHED, FROM(WORKER), on_switched},
     {MSG_REAPED, FROM(PROBER), on_reaped},

@@ -10,6 +10,7 @@
 #include "master/adminsock.h"
 #include "master/boot.h"
 #include "master/child.h"
+#include "master/console.h"
 #include "master/notify.h"
 #include "master/spawn.h"
 #include "master/stop.h"
@@ -261,14 +262,16 @@ change_apply_settings(struct master *m)
 static void
 finish_ok(struct master *m, const struct reload_outcome *o)
 {
-	bool first = !m->boot_served;
+	bool first = !m->boot_served, console = console_changed(m);
 
 	settled_adopt(&m->now, &m->next);
+	console_adopt(m);
 	listens_withdraw(m->listens);
 	verdict_good(m, o);
 	if (first)
 		boot_serve(m);
 	change_apply_settings(m);
+	console_serve(m, console);
 	if (!first)
 		notify("READY=1\nSTATUS=generation %llu", (unsigned long long)o->generation);
 }
@@ -299,6 +302,7 @@ op_finish(void *arg, const struct reload_outcome *o)
 		return;
 	}
 	settled_drop(&m->next);
+	console_drop(m);
 	verdict_bad(m, o);
 	if (m->boot_served)
 		notify("READY=1\nSTATUS=last reload failed; the configuration before it goes on");

@@ -186,6 +186,29 @@ child_want(struct child *c, bool wanted)
 	child_fill(c);
 }
 
+#define LEAVE_PATIENCE_MS 2000
+
+/* No timer of an earlier back-off may hold up what is started for new settings. */
+static void
+child_rested(struct child *c)
+{
+	backoff_init(&c->backoff, c->backoff.min_ms, c->backoff.max_ms);
+	if (c->pid == 0)
+		timer_stop(&c->timer);
+}
+
+void
+child_renew(struct child *c, bool wanted)
+{
+	child_rested(c);
+	if (c->pid != 0 && c->state != CHILD_STOPPING) {
+		(void)kill(c->pid, SIGTERM);
+		child_set_state(c, CHILD_STOPPING);
+		timer_set(loop_timers(c->master->loop), &c->timer, clock_ms() + LEAVE_PATIENCE_MS);
+	}
+	child_want(c, wanted);
+}
+
 /* How long prober may take to give back a slot's shares before somebody dies for it. */
 #define REAP_PATIENCE_MS 5000
 
@@ -229,7 +252,7 @@ bool
 children_up(struct master *m)
 {
 	each_child (c, m)
-		if (c->wanted && c->state != CHILD_UP)
+		if (c->wanted && c->kind->start == START_ALWAYS && c->state != CHILD_UP)
 			return false;
 	return true;
 }

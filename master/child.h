@@ -24,11 +24,14 @@ void child_chan_close(struct child *c);
 
 /* Wanted from now on (or not any more: it is left as it is). */
 void child_want(struct child *c, bool wanted);
+/* Its settings have changed: the process there is, if any, is told to leave, and a new one takes
+ * its place at once if it is wanted still. No death: no back-off, no complaint. */
+void child_renew(struct child *c, bool wanted);
 /* Starts it if it is wanted, absent, rested and, for a worker, reaped. */
 void child_fill(struct child *c);
 /* Tells the prober to give back what dead workers held; fills slots for which nobody can. */
 void children_reap(struct master *m);
-/* All that are wanted are up. */
+/* All without whom the gateway is not ready are up. */
 bool children_up(struct master *m);
 /* There is a process still. */
 bool children_left(struct master *m);

@@ -13,8 +13,8 @@
 #include "master/watcher/redis/redis.h"
 #include "worker/worker.h"
 
-#define PROC(KIND, name, main, dac, profile, restart, patience, help)                              \
-	[PROC_##KIND] = {PROC_##KIND, name, main, dac, profile, restart, patience, help},
+#define PROC(KIND, name, main, dac, profile, start, restart, patience, help)                       \
+	[PROC_##KIND] = {PROC_##KIND, name, main, dac, profile, start, restart, patience, help},
 
 const struct kind kinds[PROC_KIND_COUNT] = {
 #include "master/procs.def"

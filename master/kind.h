@@ -9,6 +9,7 @@
 #include "shm/base/sandbox.h"
 #include "shm/heritage.h"
 
+enum kind_start { START_ALWAYS, START_SETTING, START_ASKED };
 enum kind_restart { RESTART_NEVER, RESTART_ALWAYS };
 
 struct kind {
@@ -17,6 +18,7 @@ struct kind {
 	proc_main_f *main;
 	bool keep_dac_read;
 	enum sandbox_profile profile;
+	enum kind_start start;
 	enum kind_restart restart;
 	unsigned patience;
 	const char *help;

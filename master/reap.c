@@ -109,6 +109,7 @@ child_gone(struct child *c, int status)
 {
 	struct master *m = c->master;
 	pid_t pid = c->pid;
+	bool told = c->state == CHILD_STOPPING;
 
 	chan_drain(c);
 	child_chan_close(c);
@@ -120,7 +121,9 @@ child_gone(struct child *c, int status)
 		    &m->procs->row[c->row].last_status, (uint32_t)status, memory_order_relaxed);
 	child_set_state(c, c->wanted ? CHILD_WAITING : CHILD_NONE);
 	tell_others(c, status);
-	if (c->wanted)
+	if (c->wanted && told)
+		child_fill(c);
+	else if (c->wanted)
 		rest(c);
 	stop_progress(m);
 }

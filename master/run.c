@@ -91,7 +91,7 @@ master_new(const struct args *a, int launcher)
 	m->launcher = launcher;
 	m->level = LOG_INFO_L;
 	m->started_wall_us = clock_wall_us();
-	m->lock_fd = m->event_fd = m->admin_fd = -1;
+	m->lock_fd = m->event_fd = m->admin_fd = m->secrets = m->secrets_next = -1;
 	m->log_pipe[0] = m->log_pipe[1] = -1;
 	for (unsigned i = 0; i < LINE_COUNT; i++)
 		m->line[i][0] = m->line[i][1] = -1;

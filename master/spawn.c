@@ -87,6 +87,9 @@ heritage_of_kind(struct child *c, struct heritage *h)
 		h->mailbox = c->mailbox[0];
 		h->n_listens = listens_heritage(m->listens, c->slot, h->listens);
 		break;
+	case PROC_REDIS:
+		h->secrets_fd = m->secrets;
+		break;
 	case PROC_LOGGER:
 		h->log_fd = m->log_pipe[0];
 		break;

@@ -15,6 +15,8 @@ proc_kind_word(uint32_t kind)
 	    [PROC_PROBER] = "prober",
 	    [PROC_LOGGER] = "logger",
 	    [PROC_ADMIN] = "admin",
+	    [PROC_REDIS] = "redis",
+	    [PROC_DISCOVERY] = "discovery",
 	};
 
 	return kind < PROC_KIND_COUNT ? words[kind] : "unknown";

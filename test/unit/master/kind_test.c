@@ -29,8 +29,21 @@ rights_are_few(void **state)
 	}
 }
 
+/* The keeper can have one kind started and no other; what the outside may lack holds up no start.
+ */
+static void
+few_are_started_on_demand(void **state)
+{
+	(void)state;
+	for (unsigned i = PROC_MASTER + 1; i < PROC_KIND_COUNT; i++) {
+		assert_int_equal(kinds[i].start == START_ASKED, i == PROC_DISCOVERY);
+		assert_int_equal(kinds[i].start == START_SETTING, i == PROC_REDIS);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
     TEST(rows_are_where_they_belong),
     TEST(rights_are_few),
+    TEST(few_are_started_on_demand),
 };
 RUN_TESTS(tests)

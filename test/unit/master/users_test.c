@@ -16,8 +16,8 @@ nobody(const char *name, unsigned *number_r)
 static int
 named(const char *name, unsigned *number_r)
 {
-	static const char *const names[] = {
-	    "gw", "gw-loader", "gw-keeper", "gw-worker", "gw-prober", "gw-logger", "gw-admin"};
+	static const char *const names[] = {"gw", "gw-loader", "gw-keeper", "gw-worker",
+	    "gw-prober", "gw-logger", "gw-admin", "gw-redis", "gw-discovery"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(name, names[i]) == 0) {
@@ -86,6 +86,7 @@ users_of_the_system(void **state)
 	assert_int_equal(u.uid[PROC_LOADER], 901);
 	assert_int_equal(u.uid[PROC_KEEPER], 902);
 	assert_int_equal(u.uid[PROC_ADMIN], 906);
+	assert_int_equal(u.uid[PROC_DISCOVERY], 908);
 }
 
 static void
