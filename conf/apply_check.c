@@ -142,28 +142,29 @@ user_add(struct apply *a, enum conf_kind kind, struct str id, const struct conf_
 {
 	struct change *c = apply_pending(a, kind, id);
 
-	if (c == NULL || !is_named(c))
+	if (c == NULL || !is_named(c) || c->user.n > 0)
 		return;
-	if (c->users++ == 0)
-		c->user = ws_printf(&a->ws, "routes[%.*s] of source \"%.*s\"", STR_ARG(route->id),
-		    STR_ARG(route->source));
+	c->user = ws_printf(
+	    &a->ws, "routes[%.*s] of source \"%.*s\"", STR_ARG(route->id), STR_ARG(route->source));
+	a->unknown_users--;
 }
 
 /* A route of the map: does it name one of those that are to go? */
-static void
+static int
 user_look(struct apply *a, const struct conf_object *o)
 {
 	const struct change *c = apply_pending(a, CONF_ROUTE, o->id);
 	const struct conf_route *r;
 
 	if (c != NULL && !c->out)
-		return;
+		return 1;
 	r = object_body(o, &a->scratch);
 	if (r == NULL)
-		return;
+		return 1;
 	user_add(a, CONF_SERVICE, r->service, o);
 	for (uint32_t i = 0; i < r->listener.n; i++)
 		user_add(a, CONF_LISTENER, r->listener.v[i], o);
+	return a->unknown_users > 0;
 }
 
 static void
@@ -173,31 +174,33 @@ check_deletion(struct apply *a, struct change *c)
 
 	if (n == 0)
 		return;
-	if (c->users > 1)
-		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "is to go, but %.*s and %u more name it",
-		    STR_ARG(c->user), c->users - 1);
-	else if (c->users == 1)
-		apply_refuse(
-		    a, c, OUTCOME_REFUSED, NULL, "is to go, but %.*s names it", STR_ARG(c->user));
-	else {
+	if (c->user.n == 0) {
 		log_error("%s %.*s counts %u routes, and none names it",
 		    object_kinds[c->o.kind].word, STR_ARG(c->o.id), n);
 		refs_add(&a->s->refs, c->o.kind, c->o.number, -(int)n);
+	} else if (n == 1) {
+		apply_refuse(
+		    a, c, OUTCOME_REFUSED, NULL, "is to go, but %.*s names it", STR_ARG(c->user));
+	} else {
+		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "is to go, but %.*s and %u more name it",
+		    STR_ARG(c->user), n - 1);
 	}
 }
 
-/* Routes are walked only for the words, when there is something to say. */
+/* Routes are walked only for the words, when there is something to say, and no further than the
+ * words need. */
 static int
 check_deletions(struct apply *a)
 {
-	bool in_use = false;
-
+	a->unknown_users = 0;
 	for (uint32_t i = 0; i < a->n; i++)
 		if (is_named(a->v[i])) {
-			a->v[i]->users = 0;
-			in_use |= refs_count(&a->s->refs, a->v[i]->o.kind, a->v[i]->o.number) > 0;
+			const struct conf_object *o = &a->v[i]->o;
+
+			a->v[i]->user = STR_NONE;
+			a->unknown_users += refs_count(&a->s->refs, o->kind, o->number) > 0;
 		}
-	if (!in_use)
+	if (a->unknown_users == 0)
 		return 1;
 	if (apply_each(a, CONF_ROUTE, user_look) < 0)
 		return -1;
@@ -254,15 +257,20 @@ check_quota(struct apply *a, enum conf_kind kind)
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
+/* Each only when those whom the next go by are settled: what stays after all is there to be named,
+ * and those who go for another reason make room. */
 static int
 check_once(struct apply *a)
 {
-	for (unsigned kind = 0; kind < CONF_KIND_COUNT; kind++)
-		check_quota(a, (enum conf_kind)kind);
-	check_routes(a);
 	if (check_deletions(a) < 0)
 		return -1;
-	return a->listening ? apply_listen(a, true) : 1;
+	if (a->listening && !a->dropped && apply_listen(a, true) < 0)
+		return -1;
+	if (!a->dropped)
+		check_routes(a);
+	for (unsigned kind = 0; kind < CONF_KIND_COUNT && !a->dropped; kind++)
+		check_quota(a, (enum conf_kind)kind);
+	return 1;
 }
 
 /* Those who are out leave the list; new objects get their numbers. */

@@ -202,6 +202,24 @@ decide(struct apply *a, struct change *c, const struct conf_object *old)
 		came_to(a, c, old == NULL ? OUTCOME_CREATED : OUTCOME_REPLACED, a->meta.generation);
 }
 
+static bool
+same_source(struct str whole, const struct conf_object *o)
+{
+	return whole.n > 0 && str_eq(whole, o->source);
+}
+
+/* Of a whole source, and in its set: not to be swept away. */
+static void
+mine(struct apply *a, bool by_set, const struct conf_object *old)
+{
+	struct str whole = by_set && a->set.whole ? a->set.source
+			   : by_set               ? STR_NONE
+						  : a->in->whole;
+
+	if (same_source(whole, old))
+		bits_set(&a->mine[old->kind], old->number);
+}
+
 static int
 diff_one(struct apply *a, struct change *c)
 {
@@ -212,8 +230,7 @@ diff_one(struct apply *a, struct change *c)
 		return -1;
 	if (got == 1) {
 		came_to(a, c, OUTCOME_NONE, old.version);
-		if ((c->by == BY_SET && a->set.whole) || a->in->whole.n > 0)
-			bits_set(&a->mine[c->o.kind], old.number);
+		mine(a, c->by == BY_SET, &old);
 	}
 	if (!twice(a, c))
 		decide(a, c, got == 1 ? &old : NULL);
@@ -226,12 +243,6 @@ struct sweep {
 	uint64_t of_source, deleted; /* of in->whole */
 };
 
-static bool
-same_source(struct str whole, const struct conf_object *o)
-{
-	return whole.n > 0 && str_eq(whole, o->source);
-}
-
 static void
 sweep_one(struct apply *a, const struct conf_object *old, struct sweep *s)
 {
@@ -241,7 +252,8 @@ sweep_one(struct apply *a, const struct conf_object *old, struct sweep *s)
 	s->of_source += by_ops;
 	if (!by_ops && !(a->has_set && a->set.whole && same_source(a->set.source, old)))
 		return;
-	if (bits_has(&a->mine[old->kind], old->number))
+	if (bits_has(&a->mine[old->kind], old->number) ||
+	    apply_pending(a, old->kind, old->id) != NULL)
 		return;
 	c.by = by_ops ? BY_WHOLE : BY_SET;
 	c.o.override = STR_NONE;
@@ -311,7 +323,7 @@ keep_mine(struct apply *a, const struct conf_object *o)
 	int got = a->in->whole.n > 0 ? old_find(a, o, &old) : 0;
 
 	if (got == 1)
-		bits_set(&a->mine[o->kind], old.number);
+		mine(a, false, &old);
 	return got < 0 ? -1 : 1;
 }
 

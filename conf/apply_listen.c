@@ -24,16 +24,15 @@ apply_each(struct apply *a, enum conf_kind kind, apply_each_f *fn)
 		apply_alive(a, i);
 		got = map_object_decode(key, value, &o);
 		if (got == 1)
-			fn(a, &o);
+			got = fn(a, &o);
 		ws_reset(&a->scratch, mark);
 		if (got == 1)
 			got = db_cursor_next(c, &key, &value);
 	}
 	db_cursor_free(&c);
-	if (got >= 0)
-		return 1;
-	apply_fatal(a, "an object in the map is damaged; a restart builds the map anew");
-	return -1;
+	if (got < 0 && !a->fatal)
+		apply_fatal(a, "an object in the map is damaged; a restart builds the map anew");
+	return got < 0 ? -1 : 1;
 }
 
 static struct apply_listener
@@ -49,13 +48,14 @@ listener_of(const struct conf_object *o, const struct conf_listener *l)
 
 /* --- of the last commit ---------------------------------------------------------------------- */
 
-static void
+static int
 known_add(struct apply *a, const struct conf_object *o)
 {
 	const struct conf_listener *l = object_body(o, &a->scratch);
 
 	if (l != NULL && a->s->n_listeners < LISTEN_MAX)
 		a->s->listeners[a->s->n_listeners++] = listener_of(o, l);
+	return 1;
 }
 
 int

@@ -235,7 +235,7 @@ route_link(struct apply *a, struct change *c, const struct conf_route *r)
 
 /* A route of the map, for the tables that are built anew. The walk only reads: what it links is
  * written at the flush. */
-static void
+static int
 link_again(struct apply *a, const struct conf_object *o)
 {
 	struct change *c = apply_pending(a, CONF_ROUTE, o->id);
@@ -244,10 +244,10 @@ link_again(struct apply *a, const struct conf_object *o)
 
 	if (c == NULL)
 		c = &other;
-	if (r == NULL)
-		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "its settings cannot be read");
-	else if (!a->fatal && route_link(a, c, r) < 0)
-		return;
+	if (r != NULL)
+		return route_link(a, c, r);
+	apply_refuse(a, c, OUTCOME_REFUSED, NULL, "its settings cannot be read");
+	return 1;
 }
 
 static int
@@ -282,5 +282,5 @@ apply_link(struct apply *a)
 	if (!a->rebuild)
 		return 1;
 	(void)routing_of(a);
-	return apply_each(a, CONF_ROUTE, link_again) < 0 || a->fatal ? -1 : 1;
+	return apply_each(a, CONF_ROUTE, link_again);
 }

@@ -67,7 +67,8 @@ struct apply {
 	bool fatal;   /* the map refused; no use in going on */
 	struct apply_listener *listeners; /* where `listening`; else they are the store's */
 	unsigned n_listeners;
-	bool listening; /* a listener is touched */
+	bool listening;         /* a listener is touched */
+	uint32_t unknown_users; /* deletions of what is in use, whose first user is not found yet */
 };
 
 /* Who is refused: "file:line: routes[id].setting: ...". A lenient one is taken out, any other
@@ -107,8 +108,8 @@ int apply_listen(struct apply *a, bool check) NODISCARD;
 /* Those of the last commit, once. 1 or -1. */
 int apply_listen_known(struct apply *a) NODISCARD;
 
-/* Calls fn for every object of a kind that the map has. */
-typedef void apply_each_f(struct apply *a, const struct conf_object *o);
+/* Calls fn for every object of a kind that the map has, until it returns 0. */
+typedef int apply_each_f(struct apply *a, const struct conf_object *o);
 int apply_each(struct apply *a, enum conf_kind kind, apply_each_f *fn) NODISCARD;
 
 #endif
