@@ -7,6 +7,7 @@
  *	keeper_queue.c		lines: documents come in, answers go out
  *	keeper_turn.c		a turn: journal, each document, fold, answers
  *	keeper_job.c		one document: objects checked, compiled, committed
+ *	keeper_note.c		its commit, and what the state shall remember of it
  *	keeper_back.c		rollback and drop_override as a job's changes
  *	keeper_body.c		what a job came to, as JSON
  *	keeper_start.c		what the state remembers, at the start of a keeper and of a map
@@ -40,15 +41,20 @@ struct job_change {
 	const struct document_change *asked; /* NULL: a rollback's own */
 	int kind;
 	struct str id;
-	bool mine;    /* a change of the map: it has an operation */
-	uint32_t op;  /* which */
-	bool refused; /* for `outcome`, or for what its part of the check says */
-	bool version; /* refused because of if_match or if_none_match: 412 */
+	bool has_op; /* a change of the map: ops[op] */
+	bool forget; /* an override hides it: the source's own object goes, the map has none */
+	bool refused;
+	bool condition; /* refused because of if_match or if_none_match */
+	uint32_t op;
 	enum apply_outcome outcome;
 	uint64_t in_force; /* version */
 	char owner[16];
-	uint32_t status; /* kinds that are no objects */
-	struct str words;
+	uint32_t status;     /* of a refusal by other kinds than objects */
+	uint32_t at, n_text; /* its part of the job's check */
+	json_t *value;       /* patched, or a rollback's: owned */
+	/* a rollback's, where the object is not admin's: what its source says */
+	bool own;
+	struct digest own_digest;
 };
 
 /* A document on its way. Taken in by keeper_queue.c, freed there when it is answered. */
@@ -93,13 +99,13 @@ struct keeper {
 	struct store store;
 	struct state *state; /* NULL: nothing outlives the instance, documents are not taken */
 	const char *state_error;
-	bool state_empty; /* it remembers no generation: new, or set aside */
 	struct verdicts *verdicts;
 	struct overrides *overrides;
 	struct remember remember;
-	struct table *table; /* committed generations */
-	uint64_t history;    /* limits.history in force */
-	double deletions;    /* redis.deletions */
+	struct table *table;        /* committed generations */
+	struct endpoint_sets *sets; /* keeper_endpoints.c */
+	uint64_t history;           /* limits.history in force */
+	double deletions;           /* redis.deletions */
 
 	/* the master's transaction */
 	struct apply *pending; /* compiled, waiting for COMMIT or ABORT */
@@ -123,11 +129,11 @@ struct keeper {
 	struct defer turn;
 	struct timer retry;
 	bool folding_failed;
+	bool leaving;
 	bool greeted;    /* HELLO was said */
-	bool compared;   /* the state's objects were compared with the map's */
+	bool adopted;    /* the map was there before this process: it may differ from the state */
 	json_t *refused; /* of the state's objects, at the start: [{kind, id, source, error}] */
 
-	struct watch admin;
 	struct timer expiry;
 	int status;
 	struct msg in_msg, out;
@@ -138,8 +144,10 @@ struct keeper {
 int keeper_send(int fd, struct msg *m) NODISCARD;
 void keeper_leave(struct keeper *k, int status);
 void keeper_ring(struct keeper *k); /* the workers' mailboxes */
-/* After every commit that made a generation: ring, beat, settings in force. */
+/* After every commit that made a generation: ring, beat, note, settings in force. */
 void keeper_committed(struct keeper *k);
+void keeper_note_generation(struct keeper *k);
+/* What the keeper itself goes by, of the settings in force. */
 void keeper_settings(struct keeper *k);
 
 /* keeper_master.c */
@@ -150,8 +158,6 @@ void keeper_ask_reload(struct keeper *k);
 /* keeper_queue.c */
 int keeper_lines_start(struct keeper *k) NODISCARD;
 void keeper_hello(struct keeper *k);
-/* To redis alone, with an empty position: it says everything again. */
-void keeper_hello_again(struct keeper *k);
 struct job *job_new(struct keeper *k, struct str source);
 void job_free(struct job **j);
 void keeper_answer(struct keeper *k, struct job *j);
@@ -173,12 +179,25 @@ void job_read(struct job *j);
 int job_run(struct keeper *k, struct job *j) NODISCARD;
 /* For a document that needs the master. NULL: refused, status is set. */
 struct apply *job_compile(struct keeper *k, struct job *j);
-/* Ends it: committed or not, noted in k->remember, status set. */
-void job_commit(struct keeper *k, struct job *j, struct apply **a);
+/* Looks at what is in force and makes the operations: 1; -1 the status is set. May be done again.
+ */
+int job_prepare(struct keeper *k, struct job *j) NODISCARD;
+void job_reset(struct job *j);
+/* After the map's part, done or refused: the rest of it, the answer. */
+void job_end(struct keeper *k, struct job *j);
 void job_refuse(struct job *j, uint32_t status, const char *fmt, ...) PRINTF(3, 4);
 /* An operation for an object; the value is checked. 1; -1 with words in j->check. */
 int job_op(struct keeper *k, struct job *j, struct job_change *c, const json_t *value,
     struct str source, struct str override) NODISCARD;
+
+/* keeper_note.c */
+/* Commits and notes; on failure the status is set. */
+void job_commit(struct keeper *k, struct job *j, struct apply **a);
+/* The record of an object in r; body NULL: its deletion. */
+void keeper_note_object(
+    struct remember *r, struct str author, const struct conf_object *o, uint64_t version);
+/* It went through: what the map does not tell. */
+void job_note(struct keeper *k, const struct job *j);
 
 /* keeper_back.c: fill j->c and j->ops, or set the status. */
 void job_rollback(struct keeper *k, struct job *j);
@@ -191,9 +210,10 @@ json_t *problem_body(uint32_t status, const char *fmt, ...) PRINTF(2, 3);
 /* keeper_start.c */
 /* Journal into the queue; overrides; how far generations had come. */
 void keeper_remembered(struct keeper *k);
-/* What the state remembers, as operations beside the first change set of a fresh map. */
+/* What the state remembers, as operations beside the first change set of a fresh map: into k->in,
+ * which lives in k->pending_ws. */
 void keeper_start_ops(struct keeper *k, int changeset_fd);
-/* After it was committed: which were refused. */
+/* Compiled: which were refused. */
 void keeper_start_outcomes(struct keeper *k, const struct conf_check *report);
 /* An existing map: makes it what the state says. */
 void keeper_compare(struct keeper *k);
@@ -202,7 +222,6 @@ void keeper_compare(struct keeper *k);
 void keeper_ask(struct keeper *k, struct keeper_line *l, struct msg *m);
 
 /* keeper_verdict.c */
-void keeper_endpoint_set(struct keeper *k, struct msg *m);
 /* 1; 0 nothing to do; -1 *status_r (404, 422) and words. check_only: changes nothing. */
 int keeper_verdict_change(struct keeper *k, const struct job *j, const struct document_change *c,
     bool check_only, uint32_t *status_r, const char **error_r) NODISCARD;

@@ -52,7 +52,8 @@ void remember_json(struct remember *r, enum state_table tab, struct str key, con
 void remember_del(struct remember *r, enum state_table tab, struct str key);
 /* One commit. 1: nothing is noted any more; -1: everything still is. */
 int remember_commit(struct remember *r, struct state *s, const char **error_r) NODISCARD;
-void remember_drop(struct remember *r); /* forgets what is noted */
+void remember_drop(struct remember *r);                       /* forgets what is noted */
+void remember_cat(struct remember *r, struct remember *more); /* takes over what more has noted */
 
 /* Keys. */
 #define REMEMBER_KEY 128
@@ -61,6 +62,8 @@ int remember_key_read(struct str key, enum conf_kind *kind_r, struct str *id_r) 
 struct str remember_key_number(char out[REMEMBER_KEY], uint64_t n);
 uint64_t remember_number(struct str key); /* 0: none */
 
+/* A record's text (a new reference); NULL: malformed, said in the log. */
+json_t *remember_parse(struct str text, struct str key);
 /* One record as JSON (a new reference); NULL: none, or malformed (said in the log). */
 json_t *remember_get(struct state *s, enum state_table tab, struct str key);
 uint64_t remember_generation(struct state *s); /* meta; 0 when there is none */

@@ -2,8 +2,9 @@
  *
  * For tests: the environment variable GATEWAY_TEST_KEEPER_STOP names a step of the keeper at which
  * it stops (SIGSTOP), or with ":kill" behind the name, dies (SIGKILL). Nothing without it. The
- * steps: after_compile, before_commit, after_commit, after_publish. The first change set of an
- * instance passes unharmed, or there would be nothing to test.
+ * steps of a transaction: after_compile, before_commit, after_commit, after_publish; of a turn:
+ * after_journal, after_document (between two), before_fold, after_fold, before_answer. The first
+ * change set of an instance passes unharmed, or there would be nothing to test.
  */
 #ifndef GW_STOP_H
 #define GW_STOP_H

@@ -5,7 +5,6 @@
 #include "conf/verdicts.h"
 
 #include "shm/base/bug.h"
-#include "shm/base/clock.h"
 #include "shm/base/hash.h"
 #include "shm/base/log.h"
 
@@ -95,32 +94,21 @@ verdicts_new(struct state *state)
 	return v;
 }
 
-void
-verdict_to_row(struct endpoint_row *row, const struct state_verdict *v)
-{
-	atomic_store_explicit(&row->weight, v->weight, memory_order_relaxed);
-	atomic_store_explicit(&row->verdict_until_us, v->expires_us, memory_order_relaxed);
-	atomic_store_explicit(&row->verdict, (uint32_t)v->verdict, memory_order_release);
-	atomic_store_explicit(&row->last_change_us, v->set_us, memory_order_relaxed);
-}
-
 static const struct state_verdict nothing = {.verdict = VERDICT_NONE, .weight = WEIGHT_UNSET};
 
-static void
-change(struct state_verdict *v, uint32_t what, uint32_t value)
+int
+verdicts_get(
+    const struct verdicts *v, struct str service, struct str endpoint, struct state_verdict *v_r)
 {
-	if (what == VERDICT_WEIGHT) {
-		v->weight = value;
-		return;
-	}
-	v->verdict = (enum endpoint_verdict)what;
-	if (what == VERDICT_NONE)
-		v->weight = WEIGHT_UNSET;
+	const struct entry *e = entry_find(v, service, endpoint);
+
+	*v_r = e != NULL ? e->v : nothing;
+	return e != NULL ? 1 : 0;
 }
 
-static int
-keep(struct verdicts *v, struct str service, struct str endpoint, const struct state_verdict *now,
-    const char **error_r)
+int
+verdicts_put(struct verdicts *v, struct str service, struct str endpoint,
+    const struct state_verdict *now, const char **error_r)
 {
 	bool gone = now->verdict == VERDICT_NONE && now->weight == WEIGHT_UNSET;
 	struct entry *e = entry_find(v, service, endpoint);
@@ -138,36 +126,67 @@ keep(struct verdicts *v, struct str service, struct str endpoint, const struct s
 	return 1;
 }
 
-int
-verdicts_set(struct verdicts *v, struct str service, struct str endpoint, uint32_t what,
-    uint32_t value, uint64_t expires_ms, struct endpoint_row *row, const char **error_r)
+/* --- rows ------------------------------------------------------------------------------------ */
+
+/* The one place that stores these atomics. */
+static void
+to_row(struct endpoint_row *row, const struct state_verdict *v)
+{
+	atomic_store_explicit(&row->weight, v->weight, memory_order_relaxed);
+	atomic_store_explicit(&row->verdict_until_us, v->expires_us, memory_order_relaxed);
+	atomic_store_explicit(&row->verdict, (uint32_t)v->verdict, memory_order_release);
+	atomic_store_explicit(&row->last_change_us, v->set_us, memory_order_relaxed);
+}
+
+static const struct entry *
+entry_of(const struct verdicts *v, struct str service, struct str endpoint)
 {
 	const struct entry *e = entry_find(v, service, endpoint);
-	struct state_verdict now = e != NULL ? e->v : nothing;
 
-	if (what >= VERDICT_COUNT || (what == VERDICT_WEIGHT && value > 1000)) {
-		*error_r = what >= VERDICT_COUNT ? "unknown verdict" : "weight: 0 to 1000";
-		return -1;
-	}
-	change(&now, what, value);
-	now.expires_us = MIN(expires_ms, UINT64_MAX / 1000) * 1000;
-	now.set_us = clock_wall_us();
-	now.author = STR("admin");
-	if (keep(v, service, endpoint, &now, error_r) < 0)
-		return -1;
-	if (row != NULL)
-		verdict_to_row(row, &now);
-	return 1;
+	return e != NULL ? e : entry_find(v, service, VERDICTS_ALL);
+}
+
+void
+verdicts_row(
+    const struct verdicts *v, struct str service, struct str endpoint, struct endpoint_row *row)
+{
+	const struct entry *e = entry_of(v, service, endpoint);
+
+	to_row(row, e != NULL ? &e->v : &nothing);
 }
 
 void
 verdicts_apply(
     const struct verdicts *v, struct str service, struct str endpoint, struct endpoint_row *row)
 {
-	const struct entry *e = entry_find(v, service, endpoint);
+	const struct entry *e = entry_of(v, service, endpoint);
 
 	if (e != NULL)
-		verdict_to_row(row, &e->v);
+		to_row(row, &e->v);
+}
+
+struct known {
+	struct str service;
+	verdicts_gone_f *fn;
+	void *arg;
+};
+
+static void
+known_one(struct hnode *n, void *arg)
+{
+	const struct entry *e = container_of(n, struct entry, node);
+	const struct known *k = arg;
+
+	if (str_eq(e->service, k->service))
+		k->fn(k->arg, e->service, e->endpoint);
+}
+
+void
+verdicts_each(struct verdicts *v, struct str service, verdicts_gone_f *fn, void *arg)
+{
+	struct known k = {service, fn, arg};
+
+	htab_each(&v->tab, known_one, &k);
 }
 
 /* --- expiry ---------------------------------------------------------------------------------- */

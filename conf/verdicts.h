@@ -16,13 +16,21 @@ struct verdicts;
  * life. */
 struct verdicts *verdicts_new(struct state *state);
 
-/* What a command says: enum endpoint_verdict, VERDICT_WEIGHT with value. VERDICT_NONE takes verdict
- * and weight back. expires_ms: wall, 0 = never. Into the state and the row (may be NULL).
- * -1 with *error_r: not kept, the row is as it was. */
-int verdicts_set(struct verdicts *v, struct str service, struct str endpoint, uint32_t what,
-    uint32_t value, uint64_t expires_ms, struct endpoint_row *row, const char **error_r) NODISCARD;
+/* Of the console: a verdict on whatever endpoints a service will have; one on an endpoint by name
+ * comes before it. */
+#define VERDICTS_ALL STR("*")
 
-/* A row was taken for this endpoint. */
+/* 1 and what was decided, 0 nothing. Without author. */
+int verdicts_get(const struct verdicts *v, struct str service, struct str endpoint,
+    struct state_verdict *v_r) NODISCARD;
+/* Into the state; neither verdict nor weight: it is taken back. 1; -1 with *error_r: as it was. */
+int verdicts_put(struct verdicts *v, struct str service, struct str endpoint,
+    const struct state_verdict *now, const char **error_r) NODISCARD;
+
+/* Into a row's atomics: what was decided about that endpoint, or nothing. */
+void verdicts_row(
+    const struct verdicts *v, struct str service, struct str endpoint, struct endpoint_row *row);
+/* A row was taken for this endpoint: the same, but nothing leaves it as it is. */
 void verdicts_apply(
     const struct verdicts *v, struct str service, struct str endpoint, struct endpoint_row *row);
 
@@ -31,7 +39,7 @@ void verdicts_apply(
 typedef void verdicts_gone_f(void *arg, struct str service, struct str endpoint);
 uint64_t verdicts_expire(struct verdicts *v, uint64_t wall_us, verdicts_gone_f *fn, void *arg);
 
-/* Into the atomics; the one place that does. */
-void verdict_to_row(struct endpoint_row *row, const struct state_verdict *v);
+/* Those of one service; fn may take back the one it is given. */
+void verdicts_each(struct verdicts *v, struct str service, verdicts_gone_f *fn, void *arg);
 
 #endif

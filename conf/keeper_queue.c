@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The lines of the keeper: admin and redis ask, documents wait in one bounded queue, answers go
+ * back by the line they came from. Whose a document is, its line says.
+ */
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "conf/keeper_priv.h"
+#include "conf/sealed.h"
+#include "shm/base/bug.h"
+#include "shm/base/log.h"
+
+static const struct {
+	enum line line;
+	const char *source;
+} lines[KEEPER_LINES] = {
+    [KEEPER_ADMIN] = {LINE_ADMIN_KEEPER, "admin"},
+    [KEEPER_REDIS] = {LINE_REDIS_KEEPER, "console"},
+};
+
+/* --- jobs ------------------------------------------------------------------------------------ */
+
+struct job *
+job_new(struct keeper *k UNUSED, struct str source)
+{
+	struct job *j = xcalloc(1, sizeof(*j));
+
+	list_init(&j->node);
+	j->source = source;
+	ws_init(&j->ws, NULL, 0);
+	check_init(&j->check);
+	return j;
+}
+
+void
+job_free(struct job **jp)
+{
+	struct job *j = *jp;
+
+	*jp = NULL;
+	if (j == NULL)
+		return;
+	list_del(&j->node);
+	job_reset(j);
+	if (j->read)
+		document_free(&j->d);
+	if (j->from != NULL && j->text.p != NULL)
+		document_unmap(&j->text);
+	else if (j->from == NULL)
+		free((char *)j->text.p);
+	ws_free(&j->ws);
+	check_free(&j->check);
+	free(j);
+}
+
+/* --- out ------------------------------------------------------------------------------------- */
+
+/* A peer that does not read is waited for once, not for every message. */
+static void
+line_send(struct keeper_line *l, struct msg *m)
+{
+	int fd = l->k->h->line[l->line];
+	int got = l->stuck ? msg_send(fd, m) : keeper_send(fd, m);
+
+	if (got == 1) {
+		l->stuck = false;
+		return;
+	}
+	if (!l->stuck)
+		log_warn("keeper: %s does not take its answers", l->source);
+	l->stuck = true;
+}
+
+static int
+json_fd(const json_t *body)
+{
+	char *text = document_text(body);
+	int fd = sealed_new("answer");
+
+	if (fd >= 0 && text != NULL &&
+	    (sealed_put(fd, str_of(text)) < 0 || sealed_finish(fd) < 0)) {
+		(void)close(fd);
+		fd = -1;
+	}
+	free(text);
+	return fd;
+}
+
+void
+keeper_answer(struct keeper *k, struct job *j)
+{
+	json_t *body;
+	int fd;
+
+	if (j->from == NULL) {
+		if (j->status >= 400)
+			log_error("keeper: a document of the journal was refused with %u: %.*s",
+			    j->status, (int)MIN(j->check.text.n, (size_t)1000),
+			    j->check.text.p != NULL ? j->check.text.p : "");
+		return;
+	}
+	body = job_body(j);
+	fd = json_fd(body);
+	json_decref(body);
+	msg_begin(&k->out, MSG_CHANGED, j->id);
+	msg_put_u32(&k->out, j->status);
+	msg_put_u64(&k->out, j->generation);
+	msg_put_u32(&k->out, j->changed);
+	msg_put_u32(&k->out, j->refused);
+	if (fd >= 0)
+		msg_put_fd(&k->out, fd);
+	line_send(j->from, &k->out);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+void
+keeper_answer_json(
+    struct keeper *k, struct keeper_line *l, uint32_t id, uint32_t status, const json_t *body)
+{
+	int fd = json_fd(body);
+
+	msg_begin(&k->out, MSG_ANSWER, id);
+	msg_put_u32(&k->out, status);
+	if (fd >= 0)
+		msg_put_fd(&k->out, fd);
+	line_send(l, &k->out);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* Never waited for: where nobody listens, nobody misses it. */
+void
+keeper_hello(struct keeper *k)
+{
+	json_t *position = remember_get(k->state, STATE_META, STR("console"));
+	char *text = position != NULL ? document_text(position) : NULL;
+
+	for (unsigned i = 0; i < KEEPER_LINES; i++) {
+		int fd = k->h->line[lines[i].line];
+
+		if (fd < 0)
+			continue;
+		msg_begin(&k->out, MSG_HELLO, 0);
+		msg_put_u64(&k->out, k->store.meta.generation);
+		msg_put_str(&k->out, text != NULL ? str_of(text) : STR(""));
+		if (msg_send(fd, &k->out) != 1)
+			log_debug("keeper: %s was not greeted", lines[i].source);
+	}
+	free(text);
+	json_decref(position);
+	k->greeted = true;
+}
+
+/* --- in -------------------------------------------------------------------------------------- */
+
+static void
+queue_add(struct keeper *k, struct job *j)
+{
+	k->queued++;
+	k->queued_octets += j->text.n;
+	list_push(&k->queue, &j->node);
+	keeper_turn_soon(k);
+}
+
+static void
+on_change(struct keeper_line *l, struct msg *m)
+{
+	struct keeper *k = l->k;
+	struct job *j = job_new(k, str_of(l->source));
+	const char *error = "";
+	uint32_t id = m->id;
+	int fd = msg_fd(m);
+
+	j->from = l;
+	j->id = id;
+	if (fd < 0 || document_map(fd, &j->text, &error) < 0)
+		job_refuse(j, 400, "the document cannot be read: %s", error);
+	else if (k->queued >= QUEUE_DOCUMENTS || k->queued_octets + j->text.n > QUEUE_OCTETS)
+		job_refuse(j, 503,
+		    "too many documents are waiting; allowed: %u of together %zu "
+		    "octets; try again",
+		    QUEUE_DOCUMENTS, QUEUE_OCTETS);
+	if (fd >= 0)
+		(void)close(fd);
+	if (j->status == 0) {
+		queue_add(k, j);
+		return;
+	}
+	j->generation = k->store.meta.generation;
+	keeper_answer(k, j);
+	job_free(&j);
+}
+
+static int
+line_message(struct keeper_line *l, struct msg *m)
+{
+	switch (m->type) {
+	case MSG_CHANGE:
+		on_change(l, m);
+		return msg_end(m);
+	case MSG_ASK:
+		keeper_ask(l->k, l, m);
+		return 1;
+	default:
+		break;
+	}
+	log_warn("keeper: unexpected message %s of %s", msg_type_name(m->type), l->source);
+	msg_drop(m);
+	return 1;
+}
+
+static void
+on_line(struct watch *w, uint32_t events UNUSED)
+{
+	struct keeper_line *l = container_of(w, struct keeper_line, w);
+	struct msg *m = &l->k->in_msg;
+	int got;
+
+	while ((got = msg_recv(w->fd, m)) == 1)
+		if (line_message(l, m) < 0)
+			log_error("keeper: malformed %s of %s", msg_type_name(m->type), l->source);
+	if (got < 0) {
+		log_error("keeper: the line to %s is closed or spoilt", l->source);
+		loop_del(l->k->loop, w);
+	}
+}
+
+int
+keeper_lines_start(struct keeper *k)
+{
+	for (unsigned i = 0; i < KEEPER_LINES; i++) {
+		struct keeper_line *l = &k->line[i];
+		int fd = k->h->line[lines[i].line];
+
+		l->k = k;
+		l->line = lines[i].line;
+		l->source = lines[i].source;
+		watch_init(&l->w, on_line);
+		if (fd >= 0 && loop_add(k->loop, &l->w, fd, EPOLLIN) < 0)
+			return -1;
+	}
+	return 1;
+}
