@@ -27,7 +27,7 @@ void load_free(struct load_result *r);
 
 /* load_secrets.c: every secret and private file that the settings name. -1 after errors. */
 struct secrets_writer;
-int load_secrets(const struct conf_settings *s, struct secrets_writer *w,
-    struct conf_check *check) NODISCARD;
+int load_secrets(
+    const struct conf_settings *s, struct secrets_writer *w, struct conf_check *check) NODISCARD;
 
 #endif

@@ -195,69 +195,70 @@ entry_refused(struct kit *k, const char *members, const char *report)
 	refused(k, text, report);
 }
 
+static const struct {
+	const char *members, *report;
+} entry_cases[] = {
+    {"", "changes[0]: op is missing; allowed: create, put, patch, delete, add, remove\n"
+	 "changes[0]: kind is missing; allowed: listener, service, route, verdict, "
+	 "endpoints\n"
+	 "changes[0]: id is missing; allowed: a string\n"},
+    {"\"op\":\"putt\",\"kind\":\"rout\",\"id\":\"a\"",
+	"changes[0].op: \"putt\"; did you mean \"put\"?\n"
+	"changes[0].kind: \"rout\"; did you mean \"route\"?\n"},
+    {"\"op\":\"zap\",\"kind\":\"settings\",\"id\":\"a\"",
+	"changes[0].op: \"zap\"; allowed: create, put, patch, delete, add, remove\n"
+	"changes[0].kind: \"settings\"; allowed: listener, service, route, verdict, "
+	"endpoints\n"},
+    {"\"op\":1,\"kind\":[],\"id\":{}", "changes[0].op: a whole number; allowed: a string\n"
+				       "changes[0].kind: a list; allowed: a string\n"
+				       "changes[0].id: an object; allowed: a string\n"},
+    {PUT ",\"id\":\"a/b\",\"value\":{}",
+	"changes[0].id: \"a/b\": not an id; allowed: 1 to 63 letters, digits, \".\", "
+	"\"_\", \"-\"\n"},
+    {PUT ",\"id\":\"\",\"value\":{}",
+	"changes[0].id: \"\": not an id; allowed: 1 to 63 letters, digits, \".\", "
+	"\"_\", \"-\"\n"},
+    {PUT ",\"id\":\"a\"", "changes[0]: value is missing; allowed: an object\n"},
+    {PUT ",\"id\":\"a\",\"value\":null", "changes[0].value: null; allowed: an object\n"},
+    {PUT ",\"id\":\"a\",\"value\":{},\"if-match\":1",
+	"changes[0].if-match: unknown member; did you mean \"if_match\"?\n"},
+    {PUT ",\"id\":\"a\",\"value\":{},\"if_match\":0",
+	"changes[0].if_match: allowed: a version (a whole number from 1) or \"*\"\n"},
+    {PUT ",\"id\":\"a\",\"value\":{},\"if_match\":\"7\"",
+	"changes[0].if_match: allowed: a version (a whole number from 1) or \"*\"\n"},
+    {PUT ",\"id\":\"a\",\"value\":{},\"if_none_match\":1",
+	"changes[0].if_none_match: allowed: \"*\"\n"},
+    {PUT ",\"id\":\"a\",\"value\":{},\"if_none_match\":\"*\",\"if_match\":\"*\"",
+	"changes[0].if_none_match: stands beside if_match; one of the two is allowed\n"},
+    {"\"op\":\"create\",\"kind\":\"route\",\"id\":\"a\",\"value\":{},\"if_match\":1",
+	"changes[0].if_match: without meaning for op \"create\"\n"},
+    {"\"op\":\"delete\",\"kind\":\"route\",\"id\":\"a\",\"if_none_match\":\"*\"",
+	"changes[0].if_none_match: without meaning for op \"delete\"\n"},
+    {"\"op\":\"delete\",\"kind\":\"route\",\"id\":\"a\",\"value\":{}",
+	"changes[0].value: without meaning for op \"delete\"\n"},
+    {"\"op\":\"add\",\"kind\":\"route\",\"id\":\"a\",\"value\":{}",
+	"changes[0].op: \"add\" is not for kind \"route\"; allowed: create, put, patch, "
+	"delete\n"},
+    {"\"op\":\"patch\",\"kind\":\"verdict\",\"id\":\"a/*\",\"value\":{}",
+	"changes[0].op: \"patch\" is not for kind \"verdict\"; allowed: put, delete\n"},
+    {"\"op\":\"create\",\"kind\":\"endpoints\",\"id\":\"a\",\"value\":{}",
+	"changes[0].op: \"create\" is not for kind \"endpoints\"; allowed: put, delete, "
+	"add, remove\n"},
+    {"\"op\":\"put\",\"kind\":\"verdict\",\"id\":\"a\",\"value\":{}",
+	"changes[0].id: \"a\": allowed: \"SERVICE/ENDPOINT\" or \"SERVICE/*\"\n"},
+    {"\"op\":\"put\",\"kind\":\"verdict\",\"id\":\"a/\",\"value\":{}",
+	"changes[0].id: \"a/\": allowed: \"SERVICE/ENDPOINT\" or \"SERVICE/*\"\n"},
+    {"\"op\":\"put\",\"kind\":\"verdict\",\"id\":\"a/*\",\"value\":{},\"if_match\":3",
+	"changes[0].if_match: kind \"verdict\" has no versions\n"},
+};
+
 static void
 entries_name_their_field(void **state)
 {
 	struct kit *k = *state;
-	static const struct {
-		const char *members, *report;
-	} cases[] = {
-	    {"", "changes[0]: op is missing; allowed: create, put, patch, delete, add, remove\n"
-		 "changes[0]: kind is missing; allowed: listener, service, route, verdict, "
-		 "endpoints\n"
-		 "changes[0]: id is missing; allowed: a string\n"},
-	    {"\"op\":\"putt\",\"kind\":\"rout\",\"id\":\"a\"",
-		"changes[0].op: \"putt\"; did you mean \"put\"?\n"
-		"changes[0].kind: \"rout\"; did you mean \"route\"?\n"},
-	    {"\"op\":\"zap\",\"kind\":\"settings\",\"id\":\"a\"",
-		"changes[0].op: \"zap\"; allowed: create, put, patch, delete, add, remove\n"
-		"changes[0].kind: \"settings\"; allowed: listener, service, route, verdict, "
-		"endpoints\n"},
-	    {"\"op\":1,\"kind\":[],\"id\":{}", "changes[0].op: a whole number; allowed: a string\n"
-					       "changes[0].kind: a list; allowed: a string\n"
-					       "changes[0].id: an object; allowed: a string\n"},
-	    {PUT ",\"id\":\"a/b\",\"value\":{}",
-		"changes[0].id: \"a/b\": not an id; allowed: 1 to 63 letters, digits, \".\", "
-		"\"_\", \"-\"\n"},
-	    {PUT ",\"id\":\"\",\"value\":{}",
-		"changes[0].id: \"\": not an id; allowed: 1 to 63 letters, digits, \".\", "
-		"\"_\", \"-\"\n"},
-	    {PUT ",\"id\":\"a\"", "changes[0]: value is missing; allowed: an object\n"},
-	    {PUT ",\"id\":\"a\",\"value\":null", "changes[0].value: null; allowed: an object\n"},
-	    {PUT ",\"id\":\"a\",\"value\":{},\"if-match\":1",
-		"changes[0].if-match: unknown member; did you mean \"if_match\"?\n"},
-	    {PUT ",\"id\":\"a\",\"value\":{},\"if_match\":0",
-		"changes[0].if_match: allowed: a version (a whole number from 1) or \"*\"\n"},
-	    {PUT ",\"id\":\"a\",\"value\":{},\"if_match\":\"7\"",
-		"changes[0].if_match: allowed: a version (a whole number from 1) or \"*\"\n"},
-	    {PUT ",\"id\":\"a\",\"value\":{},\"if_none_match\":1",
-		"changes[0].if_none_match: allowed: \"*\"\n"},
-	    {PUT ",\"id\":\"a\",\"value\":{},\"if_none_match\":\"*\",\"if_match\":\"*\"",
-		"changes[0].if_none_match: stands beside if_match; one of the two is allowed\n"},
-	    {"\"op\":\"create\",\"kind\":\"route\",\"id\":\"a\",\"value\":{},\"if_match\":1",
-		"changes[0].if_match: without meaning for op \"create\"\n"},
-	    {"\"op\":\"delete\",\"kind\":\"route\",\"id\":\"a\",\"if_none_match\":\"*\"",
-		"changes[0].if_none_match: without meaning for op \"delete\"\n"},
-	    {"\"op\":\"delete\",\"kind\":\"route\",\"id\":\"a\",\"value\":{}",
-		"changes[0].value: without meaning for op \"delete\"\n"},
-	    {"\"op\":\"add\",\"kind\":\"route\",\"id\":\"a\",\"value\":{}",
-		"changes[0].op: \"add\" is not for kind \"route\"; allowed: create, put, patch, "
-		"delete\n"},
-	    {"\"op\":\"patch\",\"kind\":\"verdict\",\"id\":\"a/*\",\"value\":{}",
-		"changes[0].op: \"patch\" is not for kind \"verdict\"; allowed: put, delete\n"},
-	    {"\"op\":\"create\",\"kind\":\"endpoints\",\"id\":\"a\",\"value\":{}",
-		"changes[0].op: \"create\" is not for kind \"endpoints\"; allowed: put, delete, "
-		"add, remove\n"},
-	    {"\"op\":\"put\",\"kind\":\"verdict\",\"id\":\"a\",\"value\":{}",
-		"changes[0].id: \"a\": allowed: \"SERVICE/ENDPOINT\" or \"SERVICE/*\"\n"},
-	    {"\"op\":\"put\",\"kind\":\"verdict\",\"id\":\"a/\",\"value\":{}",
-		"changes[0].id: \"a/\": allowed: \"SERVICE/ENDPOINT\" or \"SERVICE/*\"\n"},
-	    {"\"op\":\"put\",\"kind\":\"verdict\",\"id\":\"a/*\",\"value\":{},\"if_match\":3",
-		"changes[0].if_match: kind \"verdict\" has no versions\n"},
-	};
 
-	for (unsigned i = 0; i < ARRAY_LEN(cases); i++)
-		entry_refused(k, cases[i].members, cases[i].report);
+	for (unsigned i = 0; i < ARRAY_LEN(entry_cases); i++)
+		entry_refused(k, entry_cases[i].members, entry_cases[i].report);
 	refused(k, "{\"changes\":[7]}", "changes[0]: a whole number; allowed: an object\n");
 }
 

@@ -141,7 +141,8 @@ what_is_wrong_is_told(void **state)
 		assert_report(k, cases[i].report);
 		assert_int_equal(k->rc, -1);
 	}
-	redis(k, "tls = { certificate = \"/a\"; key = \"-----BEGIN PRIVATE KEY-----hunter2\"; };");
+	redis(k, "tls = { certificate = \"/a\"; key = \"-----BEGIN "
+		 "PRIVATE KEY-----hunter2\"; };");
 	assert_int_equal(k->rc, -1);
 	assert_null(strstr(kit_report(k), "hunter2"));
 }
