@@ -38,7 +38,7 @@ header http_parser.h    worker/http/h1_head.c
 header pcre2.h          shm/base/regex.c
 header openssl/         shm/base/hash.c worker/net/tls_client.c
 header jansson.h        conf/show conf/document conf/node_json admin/ master/watcher/redis/
-header ares.h           conf/resolve master/watcher/redis/names.c
+header ares.h           conf/resolve
 header hiredis/         master/watcher/redis/resp.c
 header seccomp.h        shm/base/sandbox
 header cmocka.h         test/

@@ -20,6 +20,10 @@ struct digest digest_of(struct str s);
 bool digest_eq(const struct digest *a, const struct digest *b);
 void digest_hex(const struct digest *d, char out[33]);
 
+/* The whole SHA-256 of the parts, one after the other. */
+#define HASH_SHA256 32
+void hash_sha256(const struct str *parts, unsigned n, uint8_t out[HASH_SHA256]);
+
 /* Chained hash table with intrusive nodes, grown by doubling. The caller supplies hash and
  * comparison. */
 struct hnode {

@@ -254,7 +254,8 @@ def test_containerfile():
     installed = set(re.findall(r"\b(lib[\w.-]+)", text.rsplit("FROM", 1)[1].split("rm -rf", 1)[0]))
     package = {"libcrypto": "libssl3", "libcares": "libc-ares2", "libconfig": "libconfig9", "libjansson": "libjansson4",
                "liblmdb": "liblmdb0", "libpcre2-8": "libpcre2-8-0", "libseccomp": "libseccomp2",
-               "libhttp_parser": "libhttp-parser2.9"}
+               "libhttp_parser": "libhttp-parser2.9",
+               "libhiredis": "libhiredis0.14"}
     assert {package.get(lib, lib) for lib in libs} == installed
 
 
