@@ -219,4 +219,41 @@ apply_batch(struct fixture *f, struct apply_input *in, bool commit)
 	return changed;
 }
 
+UNUSED static struct apply_op *
+op(struct fixture *f, uint32_t i)
+{
+	assert_true(i < f->batch.n);
+	return &f->batch.v[i];
+}
+
+/* Its own part of the report. */
+UNUSED static bool
+told(struct fixture *f, uint32_t i, const char *text)
+{
+	struct apply_op *o = op(f, i);
+	struct str part = str_n(f->report.text.p + o->report_at, o->report_n);
+
+	if (str_find(part, str_of(text)) >= 0)
+		return true;
+	print_message("operation %u was told: %.*s\n", i, STR_ARG(part));
+	return false;
+}
+
+UNUSED static struct conf_object
+object(struct fixture *f, enum conf_kind kind, const char *id)
+{
+	struct conf_object o = {.number = 0};
+
+	assert_int_equal(table_find(f->table, kind, str_of(id), &o), 1);
+	return o;
+}
+
+UNUSED static bool
+absent(struct fixture *f, enum conf_kind kind, const char *id)
+{
+	struct conf_object o;
+
+	return table_find(f->table, kind, str_of(id), &o) == 0;
+}
+
 #endif

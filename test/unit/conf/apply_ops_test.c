@@ -3,6 +3,7 @@
  * Operations of several sources: what each came to, who is refused alone and who with all others,
  * ownership, preconditions, overrides, whole sources. F-CFG-01: one way to change configuration.
  */
+#include "shm/base/clock.h"
 #include "test/unit/conf/apply_kit.h"
 
 static void
@@ -13,43 +14,6 @@ start(struct fixture *f)
 	sets_service(&f->sets, "one", "10.0.0.1:80", 1);
 	sets_route(&f->sets, "r1", "/one/*", "one", "a.test", NULL);
 	assert_int_equal(apply(f, sets_end(&f->sets), true), 3);
-}
-
-static struct apply_op *
-op(struct fixture *f, uint32_t i)
-{
-	assert_true(i < f->batch.n);
-	return &f->batch.v[i];
-}
-
-/* Its own part of the report. */
-static bool
-told(struct fixture *f, uint32_t i, const char *text)
-{
-	struct apply_op *o = op(f, i);
-	struct str part = str_n(f->report.text.p + o->report_at, o->report_n);
-
-	if (str_find(part, str_of(text)) >= 0)
-		return true;
-	print_message("operation %u was told: %.*s\n", i, STR_ARG(part));
-	return false;
-}
-
-static struct conf_object
-object(struct fixture *f, enum conf_kind kind, const char *id)
-{
-	struct conf_object o = {.number = 0};
-
-	assert_int_equal(table_find(f->table, kind, str_of(id), &o), 1);
-	return o;
-}
-
-static bool
-absent(struct fixture *f, enum conf_kind kind, const char *id)
-{
-	struct conf_object o;
-
-	return table_find(f->table, kind, str_of(id), &o) == 0;
 }
 
 static void
@@ -188,11 +152,147 @@ a_lenient_one_is_refused_alone(void **state)
 	batch_end(&f->batch);
 }
 
+/* Who is found wrong only when it is written takes those with him who need him. */
+static void
+lenient_ones_go_when_rows_are_short(void **state)
+{
+	struct fixture *f = *state;
+	struct sets *s;
+	unsigned used;
+
+	sets_begin(&f->sets, "file", true);
+	sets_service(&f->sets, "one", "10.0.0.1:80", 1);
+	assert_int_equal(apply(f, sets_end(&f->sets), true), 1);
+	s = batch_begin(&f->batch, "console", APPLY_LENIENT);
+	sets_service(s, "big", "10.1.0.1:1 10.1.0.1:2 10.1.0.1:3 10.1.0.1:4 10.1.0.1:5", 1);
+	sets_route(s, "rb", "/big", "big", NULL, NULL);
+	sets_route(s, "ro", "/one", "one", NULL, NULL);
+	assert_int_equal(apply_batch(f, NULL, true), 1);
+	assert_int_equal(op(f, 0)->outcome, OUTCOME_REFUSED);
+	assert_true(told(f, 0, "services[big].endpoints: no free row"));
+	assert_int_equal(op(f, 1)->outcome, OUTCOME_REFUSED);
+	assert_true(told(f, 1, "routes[rb].service: \"big\": no such service"));
+	assert_int_equal(op(f, 2)->outcome, OUTCOME_CREATED);
+	assert_string_equal(routed(f, "x", "/one"), "ro");
+	used = arena_endpoints_used(f->store.arena);
+	assert_int_equal(used, 1);
+	batch_end(&f->batch);
+}
+
+static void
+lenient_ones_go_when_a_path_is_full(void **state)
+{
+	struct fixture *f = *state;
+	struct sets *s = batch_begin(&f->batch, "console", APPLY_LENIENT);
+	unsigned in = 0;
+	char id[16];
+
+	for (int i = 0; i < 1500; i++) {
+		snprintf(id, sizeof(id), "r%04d", i);
+		sets_route(s, id, "/same/{x}", NULL, "a.test", NULL);
+	}
+	sets_route(s, "other", "/other", NULL, "a.test", NULL);
+	assert_true(apply_batch(f, NULL, true) > 500);
+	for (uint32_t i = 0; i < 1500; i++)
+		in += op(f, i)->outcome == OUTCOME_CREATED;
+	assert_in_range(in, 500, 1200);
+	assert_int_equal(op(f, 1499)->outcome, OUTCOME_REFUSED);
+	assert_true(told(f, 1499, "too many routes share this path"));
+	assert_int_equal(op(f, 1500)->outcome, OUTCOME_CREATED);
+	assert_string_equal(routed(f, "a.test", "/other"), "other");
+	assert_string_equal(routed(f, "a.test", "/same/1"), "r0000");
+	batch_end(&f->batch);
+}
+
+/* Ten thousand with a thousand bad ones and those who need them: not a try for each. */
+static void
+many_bad_ones_cost_little(void **state)
+{
+	struct fixture *f = *state;
+	struct sets *s = batch_begin(&f->batch, "console", APPLY_LENIENT);
+	uint64_t t0, t1;
+	char id[16], to[16], path[32];
+
+	start(f);
+	for (int i = 0; i < 10000; i++) {
+		snprintf(id, sizeof(id), "r%05d", i);
+		snprintf(path, sizeof(path), "/p/%d", i);
+		snprintf(to, sizeof(to), "s%03d", i % 10 == 0 ? i / 10 : 0);
+		sets_route(s, id, path, i % 10 == 0 ? to : "one", NULL, NULL);
+		if (i % 10 == 0 && i % 20 == 0)
+			sets_service(s, to, "10.0.0.7:80", 1);
+	}
+	t0 = clock_precise_ns();
+	/* 500 services of which 15 fit into the arena's rows, a route for each; 500 name nobody */
+	assert_int_equal(apply_batch(f, NULL, true), 9000 + 2 * 15);
+	t1 = clock_precise_ns();
+	print_message("10,500 operations, 1,470 refused: %.0f ms\n", (double)(t1 - t0) / 1e6);
+	assert_int_equal(f->report.errors, 485 + 485 + 500);
+	assert_string_equal(routed(f, "x", "/p/9999"), "r09999");
+	assert_int_equal(f->store.meta.generation, 2);
+	batch_end(&f->batch);
+}
+
+/* A change set and operations, as at a start: one generation. */
+static void
+files_and_what_is_remembered_are_one_generation(void **state)
+{
+	struct fixture *f = *state;
+	struct apply_input in = {.changeset_fd = -1};
+	struct sets *s;
+
+	sets_begin(&f->sets, "file", true);
+	sets_service(&f->sets, "one", "10.0.0.1:80", 1);
+	sets_route(&f->sets, "r1", "/one", "one", NULL, NULL);
+	in.changeset_fd = sets_end(&f->sets);
+	s = batch_begin(&f->batch, "admin", APPLY_LENIENT);
+	sets_route(s, "r1", "/mine", "one", NULL, NULL); /* the file has it now */
+	sets_route(s, "a1", "/a", "one", NULL, NULL);
+	batch_begin(&f->batch, "console", APPLY_LENIENT);
+	sets_route(s, "c1", "/c", "gone", NULL, NULL);
+	assert_int_equal(apply_batch(f, &in, true), 3);
+	close(in.changeset_fd);
+	assert_int_equal(table_generation(f->table), 1);
+	assert_int_equal(op(f, 0)->outcome, OUTCOME_OWNED);
+	assert_string_equal(op(f, 0)->owner, "file");
+	assert_string_equal(routed(f, "x", "/one"), "r1");
+	assert_string_equal(routed(f, "x", "/a"), "a1");
+	assert_true(told(f, 2, "\"gone\": no such service"));
+	batch_end(&f->batch);
+}
+
+/* Refused by the caller already: left alone, and kept of a whole source. */
+static void
+a_skipped_one_keeps_what_is_there(void **state)
+{
+	struct fixture *f = *state;
+	struct apply_input in = {
+	    .changeset_fd = -1, .whole = STR("console"), .deletions_max = UINT64_MAX};
+	struct sets *s = batch_begin(&f->batch, "console", 0);
+
+	sets_route(s, "c1", "/c1", NULL, NULL, NULL);
+	sets_route(s, "c2", "/c2", NULL, NULL, NULL);
+	assert_int_equal(apply_batch(f, &in, true), 2);
+	batch_end(&f->batch);
+	s = batch_begin(&f->batch, "console", APPLY_LENIENT | APPLY_SKIP);
+	sets_route(s, "c1", "/other", NULL, NULL, NULL);
+	assert_int_equal(apply_batch(f, &in, true), 1);
+	assert_int_equal(op(f, 0)->outcome, OUTCOME_REFUSED);
+	assert_string_equal(routed(f, "x", "/c1"), "c1");
+	assert_string_equal(routed(f, "x", "/c2"), "none");
+	batch_end(&f->batch);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(each_operation_has_its_outcome, setup, teardown),
     TEST_WITH(an_id_belongs_to_its_source, setup, teardown),
     TEST_WITH(preconditions_hold_or_refuse, setup, teardown),
     TEST_WITH(a_lenient_one_is_refused_alone, setup, teardown),
+    TEST_WITH(lenient_ones_go_when_rows_are_short, setup_small, teardown),
+    TEST_WITH(lenient_ones_go_when_a_path_is_full, setup, teardown),
+    TEST_WITH(many_bad_ones_cost_little, setup, teardown),
+    TEST_WITH(files_and_what_is_remembered_are_one_generation, setup, teardown),
+    TEST_WITH(a_skipped_one_keeps_what_is_there, setup, teardown),
 };
 
 RUN_TESTS(tests)
