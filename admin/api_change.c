@@ -158,16 +158,17 @@ change_send(struct call *c, json_t *document)
 	json_object_set_new(document, "author", json_string(p->author));
 	p->dry_run = json_is_true(json_object_get(document, "dry_run"));
 	p->single = c->kind != CONF_SETTINGS && json_array_size(changes) == 1 && !p->dry_run;
-	(void)session_wait(c->s, p, pending_free);
 	if (!p->dry_run && changes != NULL && publishing(c)) {
 		p->what = PENDING_CHECK;
 		p->document = publish_text(c, document);
 		if (p->document == NULL) {
+			pending_free(p);
 			json_decref(document);
 			return;
 		}
 		json_object_set_new(document, "dry_run", json_true());
 	}
+	(void)session_wait(c->s, p, pending_free);
 	text = document_text(document);
 	json_decref(document);
 	gbuf_free(&c->s->body); /* it may be large, and is not needed any more */
