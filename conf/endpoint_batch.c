@@ -2,7 +2,8 @@
  *
  * Endpoint sets into the map: services whose set, or whose names' answers, are others than before,
  * in one transaction that makes no generation. Order: the map's transaction is made whole, the
- * state is committed, then the map, then rows, endpoints_version and the bell.
+ * state is committed (or noted, where the keeper's journal has the document), then the map, then
+ * rows, endpoints_version and the bell.
  */
 #include "conf/endpoint_sets_priv.h"
 
@@ -104,10 +105,10 @@ look(struct endpoint_sets *s, struct entry *e, struct db_txn *t)
 	got = batch_service(s, t, str_of(e->id), &ws, &number, &settings);
 	if (got == 1) {
 		names_of(s, e, in_force(e->set, settings));
-		/* An answer may have come, or a set been loaded, since the map was written. */
-		if (e->set != NULL || e->n_names > 0)
+		/* An answer may have come since the map was written. */
+		if (e->n_names > 0)
 			batch_touch(s, e);
-		else if (list_empty(&e->staged) && list_empty(&e->touched))
+		else if (e->set == NULL && list_empty(&e->staged) && list_empty(&e->touched))
 			entry_forget(s, e);
 	}
 	ws_free(&ws);

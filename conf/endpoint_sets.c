@@ -428,12 +428,27 @@ remember_all(struct endpoint_sets *s, struct state_txn *t, bool back, const char
 	return 1;
 }
 
+/* To somebody who keeps it: 1, or 0: there is nobody. */
+static int
+remember_elsewhere(struct endpoint_sets *s, bool back)
+{
+	if (s->o.remember == NULL)
+		return 0;
+	list_each (n, &s->staged) {
+		struct entry *e = container_of(n, struct entry, staged);
+		const struct own_set *set = back ? e->set : e->next;
+
+		s->o.remember(s->o.arg, str_of(e->id), set != NULL ? set->record : NULL);
+	}
+	return 1;
+}
+
 int
 sets_remember(struct endpoint_sets *s, bool back, const char **error_r)
 {
 	struct state_txn *t;
 
-	if (s->o.state == NULL || list_empty(&s->staged))
+	if (list_empty(&s->staged) || remember_elsewhere(s, back) == 1 || s->o.state == NULL)
 		return 1;
 	if (state_begin(s->o.state, &t, error_r) < 0)
 		return -1;
@@ -465,6 +480,8 @@ record_load(struct endpoint_sets *s, struct str id, struct str text, struct conf
 	}
 	entry_set(s, e, o);
 	list_push(&s->look, &e->look);
+	if (s->o.remember == NULL) /* else the map had it first */
+		list_push(&s->touched, &e->touched);
 	return 1;
 }
 

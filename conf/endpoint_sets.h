@@ -25,6 +25,9 @@
 struct endpoint_sets_options {
 	struct store *store;
 	struct state *state; /* NULL: sets do not outlive the instance */
+	/* Takes what is to stand in the state, for a commit of its own before anybody is answered;
+	 * record NULL: nothing. NULL: the state is committed here, before the map. */
+	void (*remember)(void *arg, struct str service, const char *record);
 	struct loop *loop;
 	int line;                   /* to discovery; -1: nothing is looked up */
 	bool (*busy)(void *arg);    /* a transaction of the map is open; may be NULL */

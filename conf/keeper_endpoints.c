@@ -30,6 +30,19 @@ want_discovery(void *arg)
 		log_error("keeper: discovery cannot be asked for");
 }
 
+/* With what else the turn folds; until then the document stands in the journal. */
+static void
+note(void *arg, struct str service, const char *record)
+{
+	struct keeper *k = arg;
+
+	if (record != NULL)
+		remember_put(&k->remember, STATE_ENDPOINTS, service, str_of(record));
+	else
+		remember_del(&k->remember, STATE_ENDPOINTS, service);
+	keeper_turn_soon(k);
+}
+
 static void
 compile(void *arg, const struct conf_object *o, const struct endpoint_set *old,
     struct conf_service *s, struct ws *ws)
@@ -43,6 +56,7 @@ keeper_endpoints_start(struct keeper *k)
 	struct endpoint_sets_options o = {.store = &k->store,
 	    .state = k->state,
 	    .loop = k->loop,
+	    .remember = note,
 	    .line = k->h->line[LINE_DISCOVERY_KEEPER],
 	    .busy = map_busy,
 	    .changed = ring,
