@@ -218,6 +218,8 @@ static const char precedence[] =
     ".It\n"
     "More conditions: each entry of headers, query and cookies, method and listener.\n"
     ".It\n"
+    "The source: routes of the admin API, then of the console, then of files.\n"
+    ".It\n"
     "The smaller id.\n"
     ".El\n"
     ".Pp\n"
