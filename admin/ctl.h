@@ -20,6 +20,7 @@ enum ctl_exit { CTL_OK, CTL_REFUSED, CTL_USAGE, CTL_UNREACHABLE };
 
 struct ctl {
 	const char *socket;
+	char instance_socket[192]; /* -i */
 	bool json;
 	unsigned timeout_s;
 	const char *verb; /* the command's last word */

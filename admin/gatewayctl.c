@@ -12,8 +12,10 @@ static void
 ctl_help(FILE *f)
 {
 	fprintf(f,
-	    "usage: gatewayctl [-s SOCKET] [--json] [--timeout SECONDS] COMMAND [ARGUMENTS]\n\n"
+	    "usage: gatewayctl [-s SOCKET | -i NAME] [--json] [--timeout SECONDS] COMMAND "
+	    "[ARGUMENTS]\n\n"
 	    "  -s, --socket SOCKET   the gateway's admin socket (GATEWAY_SOCKET; %s)\n"
+	    "  -i, --instance NAME   one of several on this host: gateway@NAME's socket\n"
 	    "  -j, --json            print JSON for machines instead of tables\n"
 	    "      --timeout N       give up after N seconds without an answer (130)\n"
 	    "  -h, --help            this text\n\ncommands:\n",
@@ -98,11 +100,25 @@ ctl_about(int what)
 	return CTL_OK;
 }
 
+/* The run directory contrib/gateway@.service gives that instance. */
+static int
+ctl_instance(const char *name, struct ctl *c)
+{
+	if (name[0] == '\0' || strlen(name) > 64 || strchr(name, '/') != NULL) {
+		fprintf(stderr, "gatewayctl: \"%s\" is no instance's name\n", name);
+		return -1;
+	}
+	snprintf(c->instance_socket, sizeof(c->instance_socket), GW_RUN_DIR "-%s/admin.sock", name);
+	c->socket = c->instance_socket;
+	return 1;
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
 	    {"socket", required_argument, NULL, 's'},
+	    {"instance", required_argument, NULL, 'i'},
 	    {"json", no_argument, NULL, 'j'},
 	    {"timeout", required_argument, NULL, 't'},
 	    {"help", no_argument, NULL, 'h'},
@@ -117,9 +133,13 @@ main(int argc, char **argv)
 	bool complete = false;
 	int o;
 
-	while ((o = getopt_long(argc, argv, "+s:jhV", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "+s:i:jhV", options, NULL)) != -1) {
 		if (o == 's')
 			c.socket = optarg;
+		else if (o == 'i' && ctl_instance(optarg, &c) < 0)
+			return CTL_USAGE;
+		else if (o == 'i')
+			continue;
 		else if (o == 'j')
 			c.json = true;
 		else if (o == 'h' || o == 'V' || o == 'M')

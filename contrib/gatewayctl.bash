@@ -9,6 +9,7 @@ _gatewayctl()
         word=${COMP_WORDS[i]}
         case $word in
         -s | --socket) socket=(-s "${COMP_WORDS[++i]}") ;;
+        -i | --instance) socket=(-i "${COMP_WORDS[++i]}") ;;
         --timeout | -f | -o | --comment | --wait | --limit) ((i++)) ;;
         -*) ;;
         *) said+=("$word") ;;
@@ -19,6 +20,6 @@ _gatewayctl()
         return
     fi
     words=$(gatewayctl "${socket[@]}" --complete "${said[@]}" 2>/dev/null)
-    mapfile -t COMPREPLY < <(compgen -W "$words --json --socket --timeout --help" -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W "$words --json --socket --instance --timeout --help" -- "$cur")
 }
 complete -F _gatewayctl gatewayctl

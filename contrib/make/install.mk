@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #: make doc                  man pages into build/man
-#: make install DESTDIR=     programs, man pages, sample configuration, unit file
+#: make install DESTDIR=     programs, man pages, sample configuration, unit files
 #: make rpm                  the package, into rpmbuild/RPMS
 mandir	?= $(prefix)/share/man
 docdir	?= $(prefix)/share/doc/gateway
@@ -37,7 +37,7 @@ install: all doc
 	$(INSTALL) -m 644 $(BUILD)/man/gatewayctl.1 $(DESTDIR)$(mandir)/man1/
 	$(INSTALL) -m 644 $(BUILD)/man/gateway.conf.5 $(DESTDIR)$(mandir)/man5/
 	$(INSTALL) -m 644 $(BUILD)/man/gateway.8 $(DESTDIR)$(mandir)/man8/
-	$(INSTALL) -m 644 contrib/gateway.service $(DESTDIR)$(unitdir)/gateway.service
+	$(INSTALL) -m 644 contrib/gateway.service contrib/gateway@.service $(DESTDIR)$(unitdir)/
 	$(INSTALL) -m 644 contrib/gateway.sysusers $(DESTDIR)$(sysusersdir)/gateway.conf
 	$(INSTALL) -m 644 contrib/gatewayctl.bash $(DESTDIR)$(completiondir)/gatewayctl
 	test -e $(SYSCONF)/logrotate.d/gateway || \

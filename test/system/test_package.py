@@ -84,7 +84,8 @@ def unpacked():
 FILES = {
     "usr/sbin/gateway": 0o755, "usr/bin/gatewayctl": 0o755, "etc/gateway/gateway.conf": 0o644,
     "etc/logrotate.d/gateway": 0o644, "etc/sysconfig/gateway": 0o640, "usr/lib/systemd/system/gateway.service": 0o644,
-    "usr/lib/sysusers.d/gateway.conf": 0o644, "usr/share/bash-completion/completions/gatewayctl": 0o644,
+    "usr/lib/systemd/system/gateway@.service": 0o644, "usr/lib/sysusers.d/gateway.conf": 0o644,
+    "usr/share/bash-completion/completions/gatewayctl": 0o644,
     "usr/share/man/man1/gatewayctl.1": 0o644, "usr/share/man/man5/gateway.conf.5": 0o644,
     "usr/share/man/man8/gateway.8": 0o644, "usr/share/doc/gateway/README": 0o644, "usr/share/doc/gateway/LICENSE": 0o644,
 }
@@ -194,17 +195,21 @@ def test_completion(installed):
     assert third.split() == ["reload"]
 
 
-def test_unit_file(installed):
-    """Stops by QUIT, reloads through gatewayctl, one master across reloads; names programs that are installed."""
-    unit = (installed / "usr/lib/systemd/system/gateway.service").read_text()
+@pytest.mark.parametrize("name", ["gateway.service", "gateway@.service"])
+def test_unit_file(installed, name):
+    """Stops by QUIT, reloads through gatewayctl, one master across reloads; names programs that are installed.
+    The template's instances share no run directory, neither with each other nor with the plain unit. F-INST-01"""
+    unit = (installed / "usr/lib/systemd/system" / name).read_text()
     settings = dict(re.findall(r"(?m)^(\w+)=(.*)$", unit))
     assert (settings["KillSignal"], settings["KillMode"], settings["Type"]) == ("SIGQUIT", "mixed", "notify")
     for command in (settings["ExecStart"], settings["ExecReload"]):
         assert (installed / command.split()[0].lstrip("/")).exists(), command
     if shutil.which("systemd-analyze"):
-        done = run("systemd-analyze", "verify", "--man=no", f"--root={installed}", "gateway.service")
-        said = [line for line in done.stderr.splitlines() if "gateway.service" in line and "not found" not in line]
+        done = run("systemd-analyze", "verify", "--man=no", f"--root={installed}", name.replace("@", "@edge"))
+        said = [line for line in done.stderr.splitlines() if "gateway" in line and "not found" not in line]
         assert not said, done.stderr
+    paths = [settings["RuntimeDirectory"], settings["ExecStart"].split()[-1]]
+    assert all(("%i" in path) == ("@" in name) and not path.startswith("gateway/") for path in paths)
 
 
 # --- the package -------------------------------------------------------------------------------------------
@@ -227,7 +232,7 @@ def test_rpm_headers(unpacked):
         assert re.search(rf"(?m)^cn {name}$", flags), flags
     scripts = good("rpm", "-qp", "--scripts", package)
     assert "systemctl" in scripts and scripts.count("gateway.service") >= 2
-    for kind in ("keeper", "worker", "prober", "logger", "admin", "loader"):
+    for kind in ("keeper", "worker", "prober", "logger", "admin", "loader", "redis", "discovery"):
         assert kind in scripts
     owned = good("rpm", "-qpl", package).split()
     assert not [f for f in owned if f.startswith("/usr/local") or f.endswith((".c", ".h", ".o"))]
