@@ -19,7 +19,6 @@
 #define VALUE_SPARE 64 /* pages beside the value: metas, root, free list */
 #define PAGE_HEAD   64 /* a value of its own begins within that many octets of a page */
 #define PATH_ROOM   512
-#define TABLES_MAX  16 /* default, and what db_walk looks at */
 
 struct db {
 	MDB_env *env;
@@ -40,7 +39,8 @@ struct db_cursor {
 
 static struct db_state {
 	char error[256];
-	int rc; /* of the last environment that could not be opened */
+	int rc;    /* of the last environment that could not be opened */
+	bool full; /* the last put or commit that failed did so for want of room */
 } state;
 
 static int db_fail(const char **error_r, const char *dir, const char *fmt, ...) PRINTF(3, 4);
@@ -282,6 +282,7 @@ db_commit(struct db_txn **t, const char **error_r)
 
 	free(*t);
 	*t = NULL;
+	state.full = rc == MDB_MAP_FULL;
 	return rc == 0 ? 1 : db_fail(error_r, d->dir, "commit: %s", mdb_strerror(rc));
 }
 
@@ -365,6 +366,7 @@ put(struct db_txn *t, db_table tab, struct str key, MDB_val *v, unsigned flags,
 		return db_fail(error_r, t->d->dir, "key of %zu octets, 1 to %d are allowed", key.n,
 		    DB_KEY_MAX);
 	rc = mdb_put(t->txn, tab, &k, v, flags);
+	state.full = rc == MDB_MAP_FULL;
 	return rc == 0 ? 1 : db_fail(error_r, t->d->dir, "%s", mdb_strerror(rc));
 }
 
@@ -414,6 +416,23 @@ db_count(struct db_txn *t, db_table tab)
 	return mdb_stat(t->txn, tab, &st) == 0 ? st.ms_entries : 0;
 }
 
+uint64_t
+db_table_bytes(struct db_txn *t, db_table tab)
+{
+	MDB_stat st;
+
+	if (mdb_stat(t->txn, tab, &st) != 0)
+		return 0;
+	return (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
+	       (uint64_t)st.ms_psize;
+}
+
+bool
+db_was_full(void)
+{
+	return state.full;
+}
+
 /* --- cursors --- */
 
 static int
@@ -430,16 +449,34 @@ cursor_move(
 	return 1;
 }
 
-int
-db_cursor_at(struct db_txn *t, db_table tab, struct str from, struct db_cursor **c_r,
-    struct str *key_r, struct str *value_r)
+/* The greatest key < `before`: the one in front of the first that is not. */
+static int
+cursor_before(MDB_cursor *c, struct str before, struct str *key_r, struct str *value_r)
+{
+	int rc = before.n == 0 ? 0 : cursor_move(c, before, MDB_SET_RANGE, key_r, value_r);
+
+	return rc < 0 ? rc
+		      : cursor_move(c, STR_NONE, rc == 1 ? MDB_PREV : MDB_LAST, key_r, value_r);
+}
+
+static int
+cursor_at(MDB_cursor *c, struct str from, struct str *key_r, struct str *value_r)
+{
+	return cursor_move(c, from, from.n == 0 ? MDB_FIRST : MDB_SET_RANGE, key_r, value_r);
+}
+
+/* A cursor only where there is a record. */
+static int
+cursor_make(struct db_txn *t, db_table tab,
+    int (*seek)(MDB_cursor *c, struct str key, struct str *key_r, struct str *value_r),
+    struct str key, struct db_cursor **c_r, struct str *key_r, struct str *value_r)
 {
 	MDB_cursor *c;
 	int rc;
 
 	if (mdb_cursor_open(t->txn, tab, &c) != 0)
 		return -1;
-	rc = cursor_move(c, from, from.n == 0 ? MDB_FIRST : MDB_SET_RANGE, key_r, value_r);
+	rc = seek(c, key, key_r, value_r);
 	if (rc != 1) {
 		mdb_cursor_close(c);
 		return rc;
@@ -450,9 +487,29 @@ db_cursor_at(struct db_txn *t, db_table tab, struct str from, struct db_cursor *
 }
 
 int
+db_cursor_at(struct db_txn *t, db_table tab, struct str from, struct db_cursor **c_r,
+    struct str *key_r, struct str *value_r)
+{
+	return cursor_make(t, tab, cursor_at, from, c_r, key_r, value_r);
+}
+
+int
+db_cursor_before(struct db_txn *t, db_table tab, struct str before, struct db_cursor **c_r,
+    struct str *key_r, struct str *value_r)
+{
+	return cursor_make(t, tab, cursor_before, before, c_r, key_r, value_r);
+}
+
+int
 db_cursor_next(struct db_cursor *c, struct str *key_r, struct str *value_r)
 {
 	return cursor_move(c->c, STR_NONE, MDB_NEXT, key_r, value_r);
+}
+
+int
+db_cursor_prev(struct db_cursor *c, struct str *key_r, struct str *value_r)
+{
+	return cursor_move(c->c, STR_NONE, MDB_PREV, key_r, value_r);
 }
 
 void

@@ -64,13 +64,21 @@ int db_reserve(struct db_txn *t, db_table tab, struct str key, size_t n, void **
 int db_del(struct db_txn *t, db_table tab, struct str key) NODISCARD;
 int db_drop(struct db_txn *t, db_table tab) NODISCARD; /* empties the table: 1 or -1 */
 uint64_t db_count(struct db_txn *t, db_table tab);
+uint64_t db_table_bytes(
+    struct db_txn *t, db_table tab); /* of its pages, as the transaction has it */
+/* Did the last put, reserve or commit that returned -1 do so because the map is full? */
+bool db_was_full(void);
 
 /* Cursors, in key order: 1, 0 at the end, -1. db_cursor_at: the first key >= `from` (STR_NONE: the
- * first of all); it makes a cursor only when it returns 1. Free it before the transaction ends. */
+ * first of all); db_cursor_before: the last key < `before` (STR_NONE: the last of all). They make a
+ * cursor only when they return 1. Free it before the transaction ends. */
 struct db_cursor;
 int db_cursor_at(struct db_txn *t, db_table tab, struct str from, struct db_cursor **c_r,
     struct str *key_r, struct str *value_r) NODISCARD;
 int db_cursor_next(struct db_cursor *c, struct str *key_r, struct str *value_r) NODISCARD;
+int db_cursor_before(struct db_txn *t, db_table tab, struct str before, struct db_cursor **c_r,
+    struct str *key_r, struct str *value_r) NODISCARD;
+int db_cursor_prev(struct db_cursor *c, struct str *key_r, struct str *value_r) NODISCARD;
 void db_cursor_free(struct db_cursor **c);
 
 unsigned db_reader_check(struct db *d); /* clears slots of dead processes; returns how many */

@@ -29,10 +29,12 @@ enum { DB_TABLE_FREE, DB_TABLE_NAMES };
 bool db_open_found_damage(void);
 
 /* db_walk.c. Reads every page of every table, the list of free pages included, and calls fn for
- * each record. 1; 0 with *error_r for a damaged or foreign file, or when fn returned false; -1 with
- * *error_r when it cannot be read at all (permission, memory). LMDB believes its pages: a damaged
- * file may crash or hang the process that looks at it, so do this in a child. */
+ * each record. 1 and the number of the last transaction; 0 with *error_r for a damaged or foreign
+ * file, or when fn returned false; -1 with *error_r when it cannot be read at all (permission,
+ * memory). LMDB believes its pages: a damaged file may crash or hang the process that looks at it,
+ * so do this in a child. */
 typedef bool db_walk_f(void *arg, struct str table, struct str key, struct str value);
-int db_walk(const char *dir, db_walk_f *fn, void *arg, const char **error_r) NODISCARD;
+int db_walk(const char *dir, db_walk_f *fn, void *arg, uint64_t *last_txn_r,
+    const char **error_r) NODISCARD;
 
 #endif

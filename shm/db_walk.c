@@ -6,7 +6,20 @@
  */
 #include "shm/db_priv.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "shm/base/bug.h"
+
+/* Where the two pages that say which transaction was the last have its number, the last page's, a
+ * page's size (half a word), and the map's (LMDB 0.9, words of 64 bits). */
+#define META_TXN_AT  144
+#define META_LAST_AT 136
+#define META_PAGE_AT 40
+#define META_MAP_AT  32
+#define MAP_ABSURD   (UINT64_C(1) << 40)
+#define PAGE_ABSURD  (UINT64_C(1) << 17)
+#define PATH_ROOM    512
 
 struct names {
 	unsigned n;
@@ -93,23 +106,89 @@ walk_all(struct db *d, struct db_txn *t, db_walk_f *fn, void *arg)
 	return sound;
 }
 
+/* A word of both pages. */
+static bool
+metas_read(const char *dir, uint64_t page_bytes, unsigned at, uint64_t word_r[2])
+{
+	char path[PATH_ROOM];
+	bool read_both = true;
+	int fd, n = snprintf(path, sizeof(path), "%s/data.mdb", dir);
+
+	if (n < 0 || (size_t)n >= sizeof(path) || (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		return false;
+	for (unsigned i = 0; i < 2; i++)
+		if (pread(fd, &word_r[i], sizeof(word_r[i]), (off_t)(i * page_bytes + at)) !=
+		    sizeof(word_r[i]))
+			read_both = false;
+	close(fd);
+	return read_both;
+}
+
+/* Transactions write these pages in turn, so they name two that follow one another; in a new file,
+ * none. A number gone bad would make LMDB believe the older page: everything reads well, and the
+ * last commit is gone. */
+static bool
+metas_follow(const char *dir, uint64_t page_bytes)
+{
+	uint64_t txn[2];
+
+	if (!metas_read(dir, page_bytes, META_TXN_AT, txn))
+		return false;
+	if (txn[0] == 0 && txn[1] == 0)
+		return true;
+	return txn[0] % 2 == 0 && (txn[1] == txn[0] + 1 || txn[0] == txn[1] + 1);
+}
+
+/* A map that no memory holds looks like want of memory. */
+static bool
+metas_absurd(const char *dir)
+{
+	uint64_t os_page = (uint64_t)sysconf(_SC_PAGESIZE), map[2], last[2], page[2];
+
+	if (!metas_read(dir, os_page, META_MAP_AT, map) ||
+	    !metas_read(dir, os_page, META_LAST_AT, last) ||
+	    !metas_read(dir, os_page, META_PAGE_AT, page))
+		return false;
+	for (unsigned i = 0; i < 2; i++)
+		if (map[i] > MAP_ABSURD || last[i] > MAP_ABSURD / os_page ||
+		    (uint32_t)page[i] > PAGE_ABSURD)
+			return true;
+	return false;
+}
+
+static int
+walk_sound(const char *dir, struct db *d, db_walk_f *fn, void *arg, uint64_t *last_txn_r,
+    const char **error_r)
+{
+	struct db_fill fill;
+	struct db_txn *t;
+	int rc;
+
+	db_fill(d, &fill);
+	if (!metas_follow(dir, fill.page_bytes)) {
+		*error_r = "its first two pages do not belong together";
+		return 0;
+	}
+	if (db_read_begin(d, &t, error_r) < 0)
+		return -1;
+	*last_txn_r = db_txn_id(t);
+	rc = walk_all(d, t, fn, arg);
+	db_abort(&t);
+	if (rc == 0)
+		*error_r = "a table cannot be read to its end, or holds what is not ours";
+	return rc;
+}
+
 int
-db_walk(const char *dir, db_walk_f *fn, void *arg, const char **error_r)
+db_walk(const char *dir, db_walk_f *fn, void *arg, uint64_t *last_txn_r, const char **error_r)
 {
 	struct db_options o = {.mode = DB_READ};
-	struct db_txn *t;
 	struct db *d;
 	int rc;
 
 	if (db_open(dir, &o, &d, error_r) < 0)
-		return db_open_found_damage() ? 0 : -1;
-	rc = db_read_begin(d, &t, error_r);
-	if (rc == 1) {
-		rc = walk_all(d, t, fn, arg);
-		db_abort(&t);
-		if (rc == 0)
-			*error_r = "a table cannot be read to its end, or holds what is not ours";
-	}
+		return db_open_found_damage() || metas_absurd(dir) ? 0 : -1;
+	rc = walk_sound(dir, d, fn, arg, last_txn_r, error_r);
 	db_close(&d);
 	return rc;
 }

@@ -1,137 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The durable environment and its records. A verdict is
- *
- *	key	service, NUL, endpoint
- *	value	"1 down - 0 1795226400000000 author": version, verdict, weight or "-", expiry, time
- *		it was set (both microseconds since 1970), author to the end
+ * Opening the durable environment: what lies there is looked at by a child (state_check.c), set
+ * aside when it is not to be believed, or brought to our schema (state_migrate.c). A new one is
+ * made under another name and renamed when its first commit is on disk, so that a file without
+ * content was always one that lost it.
  */
 #include "shm/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/num.h"
-#include "shm/db.h"
 #include "shm/state_priv.h"
 
-#define RECORD_VERSION "1"
-#define RECORD_MAX     (STATE_AUTHOR_MAX + 128)
-#define PATH_ROOM      512
-#define ASIDE_TRIES    100
-#define STATE_TABLES   32 /* more than there are, for those of later versions */
+#define ASIDE_TRIES  100
+#define STATE_TABLES 32 /* more than there are, for those of later versions */
 
-enum { TABLE_META, TABLE_VERDICTS, TABLE_COUNT };
-static const char *const table_names[TABLE_COUNT] = {"meta", "verdicts"};
-
-struct state {
-	struct db *db;
-	db_table table[TABLE_COUNT];
+const char *const state_table_names[STATE_TABLE_COUNT] = {
+    [STATE_META] = "meta",
+    [STATE_VERDICTS] = "verdicts",
+    [STATE_OBJECTS] = "objects",
+    [STATE_HISTORY] = "history",
+    [STATE_OVERRIDES] = "overrides",
+    [STATE_ENDPOINTS] = "endpoints",
+    [STATE_JOURNAL] = "journal",
 };
 
 static struct state_state {
 	char error[1200];
 } state;
 
-/* --- verdict records --- */
-
-static int
-word_u64(struct str *rest, uint64_t max, uint64_t *v_r)
-{
-	const char *error;
-	struct str word;
-
-	return str_cut(rest, ' ', &word) == 1 ? num_u64(word, max, v_r, &error) : -1;
-}
-
-static int
-word_verdict(struct str *rest, enum endpoint_verdict *v_r)
-{
-	struct str word;
-
-	if (str_cut(rest, ' ', &word) != 1)
-		return -1;
-	for (unsigned i = 0; i < VERDICT_COUNT; i++) {
-		if (str_eq(word, str_of(endpoint_verdict_names[i]))) {
-			*v_r = i;
-			return 1;
-		}
-	}
-	return -1;
-}
-
-static int
-word_weight(struct str *rest, uint32_t *v_r)
-{
-	uint64_t n;
-
-	if (str_starts(*rest, STR("- "))) {
-		*rest = str_sub(*rest, 2, rest->n);
-		*v_r = WEIGHT_UNSET;
-		return 1;
-	}
-	if (word_u64(rest, WEIGHT_UNSET - 1, &n) < 0)
-		return -1;
-	*v_r = (uint32_t)n;
-	return 1;
-}
+/* Where things are. */
+struct place {
+	const char *parent;
+	char dir[STATE_PATH_ROOM], data[STATE_PATH_ROOM], lock[STATE_PATH_ROOM];
+};
 
 int
-state_verdict_decode(struct str key, struct str record, struct str *service_r,
-    struct str *endpoint_r, struct state_verdict *v_r)
+state_fail(const char **error_r, const char *fmt, ...)
 {
-	struct str rest = record, version;
-	ssize_t nul = str_chr(key, '\0');
-	struct state_verdict v = {0};
+	char words[sizeof(state.error)];
+	va_list ap;
 
-	if (nul <= 0 || (size_t)nul + 1 == key.n || record.n > RECORD_MAX)
-		return -1;
-	if (str_cut(&rest, ' ', &version) != 1 || !str_eq(version, STR(RECORD_VERSION)) ||
-	    word_verdict(&rest, &v.verdict) < 0 || word_weight(&rest, &v.weight) < 0 ||
-	    word_u64(&rest, UINT64_MAX, &v.expires_us) < 0 ||
-	    word_u64(&rest, UINT64_MAX, &v.set_us) < 0 || rest.p == NULL)
-		return -1;
-	v.author = rest;
-	*service_r = str_sub(key, 0, (size_t)nul);
-	*endpoint_r = str_sub(key, (size_t)nul + 1, key.n);
-	*v_r = v;
-	return 1;
-}
-
-static struct str
-verdict_encode(const struct state_verdict *v, char out[RECORD_MAX])
-{
-	char weight[12] = "-";
-	int n;
-
-	if (v->weight != WEIGHT_UNSET)
-		snprintf(weight, sizeof(weight), "%u", v->weight);
-	n = snprintf(out, RECORD_MAX, "%s %s %s %llu %llu ", RECORD_VERSION,
-	    endpoint_verdict_names[v->verdict], weight, (unsigned long long)v->expires_us,
-	    (unsigned long long)v->set_us);
-	for (size_t i = 0; i < MIN(v->author.n, (size_t)STATE_AUTHOR_MAX); i++) {
-		unsigned char c = (unsigned char)v->author.p[i];
-
-		out[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
-	return str_n(out, (size_t)n);
-}
-
-/* --- opening --- */
-
-static int
-state_fail(const char **error_r, const char *path, const char *why)
-{
-	snprintf(state.error, sizeof(state.error), "state %s: %s", path, why);
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	memcpy(state.error, words, sizeof(words));
 	*error_r = state.error;
 	return -1;
 }
 
-/* The rename is on disk before anything new is written in its place. */
+static int
+place_fail(const char **error_r, const struct place *at, const char *why)
+{
+	return state_fail(error_r, "state %s: %s", at->dir, why);
+}
+
+static int
+place_of(const char *parent, const char *name, struct place *at, const char **error_r)
+{
+	at->parent = parent;
+	if (snprintf(at->dir, sizeof(at->dir), "%s/%s", parent, name) >= (int)sizeof(at->dir) ||
+	    snprintf(at->data, sizeof(at->data), "%s/%s/data.mdb", parent, name) >=
+		(int)sizeof(at->data) ||
+	    snprintf(at->lock, sizeof(at->lock), "%s/%s/lock.mdb", parent, name) >=
+		(int)sizeof(at->lock))
+		return state_fail(error_r, "state %s: the path is too long", parent);
+	return 1;
+}
+
+/* --- what is not to be believed --- */
+
+/* A rename is on disk before anything is written in its place. */
 static int
 dir_sync(const char *dir)
 {
@@ -146,61 +91,139 @@ dir_sync(const char *dir)
 
 /* 0: done, *error_r says what was done and why. */
 static int
-set_aside(const char *state_dir, const char *path, const char *why, const char **error_r)
+set_aside(const struct place *at, const char *why, const char **error_r)
 {
-	char aside[PATH_ROOM];
+	char aside[STATE_PATH_ROOM];
 	unsigned long long now = clock_wall_us() / 1000000;
 
 	for (unsigned i = 0; i < ASIDE_TRIES; i++) {
-		int n = snprintf(aside, sizeof(aside), "%s.aside-%llu.%u", path, now, i);
+		int n = snprintf(aside, sizeof(aside), "%s.aside-%llu.%u", at->dir, now, i);
 
 		if (n < 0 || (size_t)n >= sizeof(aside))
-			return state_fail(error_r, path, "the path is too long");
+			return place_fail(error_r, at, "the path is too long");
 		if (access(aside, F_OK) == 0)
 			continue;
-		if (rename(path, aside) < 0 || dir_sync(state_dir) < 0)
-			return state_fail(error_r, path, strerror(errno));
-		snprintf(state.error, sizeof(state.error), "state %s set aside as %s: %s", path,
-		    aside, why);
-		*error_r = state.error;
+		if (rename(at->dir, aside) < 0 || dir_sync(at->parent) < 0)
+			return place_fail(error_r, at, strerror(errno));
+		state_fail(error_r, "state %s set aside as %s: %s", at->dir, aside, why);
 		return 0;
 	}
-	return state_fail(error_r, path, "cannot be set aside: every name is taken");
+	return place_fail(error_r, at, "cannot be set aside: every name is taken");
 }
 
+/* 1 sound; 0 not, *error_r says why; 2 there is nothing; -1. */
 static int
-put_meta(struct state *s, struct db_txn *t, const char **error_r)
+look_at(const struct place *at, const char **error_r)
+{
+	bool locked = access(at->lock, F_OK) == 0;
+	struct stat st;
+
+	if (stat(at->data, &st) < 0) {
+		*error_r = errno == ENOENT && locked ? "its data file is gone" : strerror(errno);
+		return errno != ENOENT ? -1 : locked ? 0 : 2;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > 0)
+		return state_check(at->dir, error_r);
+	*error_r = "its data file is empty";
+	return locked ? 0 : 2;
+}
+
+/* --- making and opening --- */
+
+static int
+put_meta(struct state_txn *t, const char **error_r)
 {
 	char schema[12], readable[12];
+	const struct {
+		struct str key, value;
+	} words[] = {
+	    {STR("format"), STR(STATE_FORMAT)},
+	    {STR("schema"), {schema, (size_t)sprintf(schema, "%u", t->s->schema)}},
+	    {STR("readable"), {readable, (size_t)sprintf(readable, "%u", t->s->readable)}},
+	};
 
-	snprintf(schema, sizeof(schema), "%d", STATE_SCHEMA);
-	snprintf(readable, sizeof(readable), "%d", STATE_READABLE);
-	if (db_put(t, s->table[TABLE_META], STR("format"), STR(STATE_FORMAT), error_r) < 0 ||
-	    db_put(t, s->table[TABLE_META], STR("schema"), str_of(schema), error_r) < 0 ||
-	    db_put(t, s->table[TABLE_META], STR("readable"), str_of(readable), error_r) < 0)
-		return -1;
+	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
+		if (db_put(t->t, t->s->table[STATE_META], words[i].key, words[i].value, error_r) <
+		    0)
+			return -1;
+	t->changed = true;
 	return 1;
 }
 
-/* A state that says of itself what it is needs no commit. A newer schema we can read stays. */
 static int
-ensure_meta(struct state *s, const char **error_r)
+get_number(struct state_txn *t, struct str key, unsigned *n_r)
 {
-	struct db_txn *t;
 	struct str value;
-	int rc;
+	const char *error;
+	uint64_t n;
 
-	if (db_begin(s->db, &t, error_r) < 0)
+	if (db_get(t->t, t->s->table[STATE_META], key, &value) != 1 ||
+	    num_u64(value, UINT32_MAX, &n, &error) < 0)
 		return -1;
-	rc = db_get(t, s->table[TABLE_META], STR("format"), &value);
-	if (rc == 0 && put_meta(s, t, error_r) == 1)
-		return db_commit(&t, error_r);
-	db_abort(&t);
-	return rc == 1 ? 1 : -1;
+	*n_r = (unsigned)n;
+	return 1;
+}
+
+/* The sums the seal says; where it is not of the last commit (a table that was missing has been
+ * made since), it is written anew. */
+static int
+read_seal(struct state_txn *t, const char **error_r)
+{
+	struct str key = STR("seal"), record, text;
+	char expect[STATE_SEAL_ROOM], digits[17] = "";
+	uint64_t sum;
+
+	if (db_get(t->t, t->s->table[STATE_META], key, &record) != 1 ||
+	    state_unseal(STATE_META, key, record, &text, &sum) < 0 || text.n < 16)
+		return state_fail(error_r, "its seal cannot be read");
+	memcpy(digits, text.p + text.n - 16, 16); /* other records follow it at once */
+	t->sums = strtoull(digits, NULL, 16);
+	t->s->sums = t->sums;
+	if (!str_eq(text, state_seal_text(
+			      t->s->schema, t->s->readable, db_txn_id(t->t) - 1, t->sums, expect)))
+		t->changed = true;
+	return 1;
+}
+
+/* A state of a newer schema that we can read stays what it is. */
+static int
+settle(struct state_txn *t, const char **error_r)
+{
+	struct state *s = t->s;
+
+	if (get_number(t, STR("schema"), &s->schema) < 0 ||
+	    get_number(t, STR("readable"), &s->readable) < 0) {
+		s->schema = STATE_SCHEMA;
+		s->readable = STATE_READABLE;
+		return put_meta(t, error_r);
+	}
+	if (s->schema >= STATE_SCHEMA)
+		return read_seal(t, error_r);
+	return state_migrate(t, error_r) == 1 ? put_meta(t, error_r) : -1;
 }
 
 static int
-open_sound(const char *path, size_t map_size, struct state **s_r, const char **error_r)
+open_tables(struct state *s, const char **error_r)
+{
+	struct state_txn *t;
+	struct db_fill fill;
+
+	if (db_tables(s->db, STATE_TABLE_COUNT, state_table_names, s->table, error_r) < 0)
+		return -1;
+	db_fill(s->db, &fill);
+	s->room = fill.map_bytes; /* all of it for migrations */
+	if (state_begin(s, &t, error_r) < 0)
+		return -1;
+	if (settle(t, error_r) < 0) {
+		state_abort(&t);
+		return -1;
+	}
+	s->room = STATE_ROOM(fill.map_bytes);
+	return state_commit(&t, error_r);
+}
+
+static int
+open_sound(const char *dir, size_t map_size, struct state **s_r, const char **error_r)
 {
 	struct db_options o = {.mode = DB_DURABLE,
 	    .map_size = map_size,
@@ -208,9 +231,7 @@ open_sound(const char *path, size_t map_size, struct state **s_r, const char **e
 	    .file_mode = 0600};
 	struct state *s = xcalloc(1, sizeof(*s));
 
-	if (db_open(path, &o, &s->db, error_r) < 0 ||
-	    db_tables(s->db, TABLE_COUNT, table_names, s->table, error_r) < 0 ||
-	    ensure_meta(s, error_r) < 0) {
+	if (db_open(dir, &o, &s->db, error_r) < 0 || open_tables(s, error_r) < 0) {
 		state_close(&s);
 		return -1;
 	}
@@ -218,123 +239,63 @@ open_sound(const char *path, size_t map_size, struct state **s_r, const char **e
 	return 1;
 }
 
+/* What a start that was killed left of a new one. */
+static void
+sweep(const struct place *at)
+{
+	unlink(at->data);
+	unlink(at->lock);
+	rmdir(at->dir);
+}
+
+static int
+make_new(const struct place *at, size_t map_size, const char **error_r)
+{
+	struct place fresh;
+	struct state *s;
+
+	if (place_of(at->parent, "state.new", &fresh, error_r) < 0)
+		return -1;
+	sweep(&fresh);
+	if (open_sound(fresh.dir, map_size, &s, error_r) < 0)
+		return -1;
+	state_close(&s);
+	unlink(at->data); /* one without content, or none */
+	if (dir_sync(fresh.dir) == 0 && rename(fresh.dir, at->dir) == 0 &&
+	    dir_sync(at->parent) == 0)
+		return 1;
+	*error_r = strerror(errno);
+	return -1;
+}
+
 int
 state_open(const char *state_dir, size_t map_size, struct state **s_r, const char **error_r)
 {
-	char path[PATH_ROOM], file[PATH_ROOM];
-	struct stat st;
+	struct place at;
 	const char *why;
-	int sound = 1;
+	int found;
 
-	if (snprintf(path, sizeof(path), "%s/state", state_dir) >= (int)sizeof(path) ||
-	    snprintf(file, sizeof(file), "%s/state/data.mdb", state_dir) >= (int)sizeof(file))
-		return state_fail(error_r, state_dir, "the path is too long");
-	/* An empty one was being made when the power went: there is nothing to look at. */
-	if (stat(file, &st) == 0 && st.st_size > 0)
-		sound = state_check(path, &why);
-	if (sound < 0)
-		return state_fail(error_r, path, why);
-	if (sound == 0 && set_aside(state_dir, path, why, error_r) < 0)
+	if (place_of(state_dir, "state", &at, error_r) < 0)
 		return -1;
-	return open_sound(path, map_size, s_r, &why) == 1 ? sound : state_fail(error_r, path, why);
+	found = look_at(&at, &why);
+	if (found < 0)
+		return place_fail(error_r, &at, why);
+	if (found == 0 && set_aside(&at, why, error_r) < 0)
+		return -1;
+	if (found != 1 && make_new(&at, map_size, &why) < 0)
+		return place_fail(error_r, &at, why);
+	if (open_sound(at.dir, map_size, s_r, &why) < 0)
+		return place_fail(error_r, &at, why);
+	return found == 0 ? 0 : 1;
 }
 
 void
 state_close(struct state **s)
 {
-	if (*s != NULL)
+	if (*s != NULL) {
+		BUG_ON((*s)->busy);
 		db_close(&(*s)->db);
+	}
 	free(*s);
 	*s = NULL;
-}
-
-/* --- verdicts --- */
-
-static int
-verdict_key(struct str service, struct str endpoint, char out[DB_KEY_MAX], struct str *key_r)
-{
-	if (service.n == 0 || endpoint.n == 0 || str_chr(service, '\0') >= 0 ||
-	    service.n + 1 + endpoint.n > DB_KEY_MAX)
-		return -1;
-	memcpy(out, service.p, service.n);
-	out[service.n] = '\0';
-	memcpy(out + service.n + 1, endpoint.p, endpoint.n);
-	*key_r = str_n(out, service.n + 1 + endpoint.n);
-	return 1;
-}
-
-static int
-key_fail(const char **error_r)
-{
-	return state_fail(error_r, "verdict",
-	    "service and endpoint must not be empty, and 510 octets together at most");
-}
-
-int
-state_verdict_put(struct state *s, struct str service, struct str endpoint,
-    const struct state_verdict *v, const char **error_r)
-{
-	char name[DB_KEY_MAX], record[RECORD_MAX];
-	struct db_txn *t;
-	struct str key;
-
-	BUG_ON((unsigned)v->verdict >= VERDICT_COUNT);
-	if (verdict_key(service, endpoint, name, &key) < 0)
-		return key_fail(error_r);
-	if (db_begin(s->db, &t, error_r) < 0)
-		return -1;
-	if (db_put(t, s->table[TABLE_VERDICTS], key, verdict_encode(v, record), error_r) < 0) {
-		db_abort(&t);
-		return -1;
-	}
-	return db_commit(&t, error_r);
-}
-
-int
-state_verdict_del(struct state *s, struct str service, struct str endpoint, const char **error_r)
-{
-	char name[DB_KEY_MAX];
-	struct db_txn *t;
-	struct str key;
-	int rc;
-
-	if (verdict_key(service, endpoint, name, &key) < 0)
-		return 0;
-	if (db_begin(s->db, &t, error_r) < 0)
-		return -1;
-	rc = db_del(t, s->table[TABLE_VERDICTS], key);
-	if (rc == 1)
-		return db_commit(&t, error_r);
-	db_abort(&t);
-	return rc == 0 ? 0 : state_fail(error_r, "verdict", "cannot be deleted");
-}
-
-/* A record that cannot be read was not there when the state was checked: it is passed over. */
-static int
-each(struct state *s, struct db_txn *t, state_verdict_f *fn, void *arg)
-{
-	struct str key, record, service, endpoint;
-	struct db_cursor *c = NULL;
-	struct state_verdict v;
-	int rc;
-
-	for (rc = db_cursor_at(t, s->table[TABLE_VERDICTS], STR_NONE, &c, &key, &record); rc == 1;
-	     rc = db_cursor_next(c, &key, &record))
-		if (state_verdict_decode(key, record, &service, &endpoint, &v) == 1)
-			fn(arg, service, endpoint, &v);
-	db_cursor_free(&c);
-	return rc;
-}
-
-int
-state_verdict_each(struct state *s, state_verdict_f *fn, void *arg, const char **error_r)
-{
-	struct db_txn *t;
-	int rc;
-
-	if (db_read_begin(s->db, &t, error_r) < 0)
-		return -1;
-	rc = each(s, t, fn, arg);
-	db_abort(&t);
-	return rc == 0 ? 1 : state_fail(error_r, "verdicts", "cannot be read");
 }

@@ -55,7 +55,8 @@ int state_begin(struct state *s, struct state_txn **t_r, const char **error_r) N
 int state_commit(struct state_txn **t, const char **error_r) NODISCARD;
 void state_abort(struct state_txn **t);
 
-/* 1 or -1 (full, key too long). */
+/* 1 or -1 (full, key too long, a word of META that is the state's own). A put that was refused for
+ * want of room changed nothing: abort, or go on with less. text must not be one of state_get's. */
 int state_put(struct state_txn *t, enum state_table tab, struct str key, struct str text,
     const char **error_r) NODISCARD;
 /* 1 deleted, 0 there was none, -1. */
@@ -64,6 +65,7 @@ int state_del(
 /* 1 and the text (borrowed until the next put, del or end), 0, -1. */
 int state_get(struct state_txn *t, enum state_table tab, struct str key, struct str *text_r,
     const char **error_r) NODISCARD;
+/* Not for META. */
 int state_clear(struct state_txn *t, enum state_table tab, const char **error_r) NODISCARD;
 uint64_t state_count(struct state_txn *t, enum state_table tab);
 /* Calls fn for each record with a key >= from, in key order, until it returns other than 1; fn must
@@ -75,6 +77,8 @@ int state_each(struct state_txn *t, enum state_table tab, struct str from, state
 int state_each_down(struct state_txn *t, enum state_table tab, struct str before,
     state_record_f *fn, void *arg, const char **error_r) NODISCARD;
 
+/* map_bytes: what records may take, three quarters of the map; deleting needs the rest. Not while a
+ * transaction is open. */
 struct state_fill {
 	uint64_t used_bytes, map_bytes;
 	uint64_t count[STATE_TABLE_COUNT];

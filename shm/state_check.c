@@ -16,6 +16,9 @@
 #include "shm/db_priv.h"
 
 #define CHECK_SECONDS 30
+/* A binary of schema 1 made its tables in one commit and said what they are in the next: killed
+ * between the two, it left a state as good as new. */
+#define NEW_TXN 1
 
 /* Exit codes of the child; whatever else it ends with is damage, too. */
 enum { CHECK_SOUND = 0, CHECK_DAMAGED = 1, CHECK_UNKNOWN = 2 };
@@ -25,8 +28,12 @@ static struct state_check_state {
 } state;
 
 struct check {
-	bool format, schema, readable, records; /* seen */
-	volatile unsigned char sum;             /* so that what is read is read */
+	bool format, later;        /* seen: our format; a record no state of schema 1 has */
+	unsigned schema, readable; /* 0: not said */
+	bool verdicts;
+	char seal[STATE_SEAL_ROOM];
+	uint64_t sums;
+	volatile unsigned char octets; /* so that what is read is read */
 	const char *error;
 };
 
@@ -38,34 +45,74 @@ refuse(struct check *c, const char *why)
 }
 
 static bool
-check_meta(struct check *c, struct str key, struct str value)
+meta_number(struct check *c, struct str value, unsigned *n_r)
 {
 	const char *error;
 	uint64_t n;
 
-	if (str_eq(key, STR("format"))) {
-		c->format = str_eq(value, STR(STATE_FORMAT));
-		return c->format || refuse(c, "its format is another program's");
-	}
-	if (str_eq(key, STR("schema"))) {
-		c->schema = num_u64(value, UINT32_MAX, &n, &error) == 1 && n > 0;
-		return c->schema || refuse(c, "its schema is not a number");
-	}
-	if (str_eq(key, STR("readable"))) {
-		c->readable = num_u64(value, UINT32_MAX, &n, &error) == 1 && n <= STATE_SCHEMA;
-		return c->readable || refuse(c, "it was written by a version too new for this one");
-	}
+	if (num_u64(value, UINT32_MAX, &n, &error) < 0 || n == 0)
+		return refuse(c, "its schema is not a number");
+	*n_r = (unsigned)n;
 	return true;
 }
 
 static bool
+meta_seal(struct check *c, struct str key, struct str record)
+{
+	struct str text;
+	uint64_t sum;
+
+	if (state_unseal(STATE_META, key, record, &text, &sum) < 0 || text.n >= sizeof(c->seal))
+		return refuse(c, "its seal does not match its check sum");
+	memcpy(c->seal, text.p, text.n);
+	c->later = true;
+	return true;
+}
+
+static bool
+meta_own(struct check *c, struct str key, struct str value)
+{
+	if (str_eq(key, STR("format"))) {
+		c->format = str_eq(value, STR(STATE_FORMAT));
+		return c->format || refuse(c, "its format is another program's");
+	}
+	if (str_eq(key, STR("schema")))
+		return meta_number(c, value, &c->schema);
+	if (str_eq(key, STR("seal")))
+		return meta_seal(c, key, value);
+	if (!meta_number(c, value, &c->readable))
+		return false;
+	return c->readable <= STATE_SCHEMA ||
+	       refuse(c, "it was written by a version too new for this one");
+}
+
+/* Schema 1 had no sums, and what it says has been seen by now: LMDB has its tables by name. */
+static bool
 check_verdict(struct check *c, struct str key, struct str value)
 {
 	struct state_verdict v;
-	struct str service, endpoint;
+	struct str service, endpoint, text;
+	uint64_t sum = 0;
+	int rc = c->schema == 1 ? state_verdict_1(key, value, &text)
+				: state_unseal(STATE_VERDICTS, key, value, &text, &sum);
 
-	return state_verdict_decode(key, value, &service, &endpoint, &v) == 1 ||
+	c->verdicts = true;
+	c->sums ^= sum;
+	return (rc == 1 && state_verdict_decode(key, text, &service, &endpoint, &v) == 1) ||
 	       refuse(c, "a verdict in it is malformed");
+}
+
+static bool
+check_sealed(struct check *c, enum state_table tab, struct str key, struct str value)
+{
+	struct str text;
+	uint64_t sum;
+
+	if (state_unseal(tab, key, value, &text, &sum) < 0)
+		return refuse(c, "a record in it does not match its check sum");
+	c->later = true;
+	c->sums ^= sum;
+	return true;
 }
 
 static bool
@@ -73,30 +120,49 @@ check_record(void *arg, struct str table, struct str key, struct str value)
 {
 	struct check *c = arg;
 
-	if (str_eq(table, STR("meta")))
-		return check_meta(c, key, value);
-	c->records = true;
-	if (str_eq(table, STR("verdicts")))
-		return check_verdict(c, key, value);
+	for (enum state_table i = 0; i < STATE_TABLE_COUNT; i++) {
+		if (!str_eq(table, str_of(state_table_names[i])))
+			continue;
+		if (i == STATE_META && state_meta_own(key))
+			return meta_own(c, key, value);
+		return i == STATE_VERDICTS ? check_verdict(c, key, value)
+					   : check_sealed(c, i, key, value);
+	}
 	/* Tables of a later version that says we can read it: every octet can be had, at least. */
+	c->later = true;
 	for (size_t i = 0; i < value.n; i++)
-		c->sum ^= (unsigned char)value.p[i];
+		c->octets ^= (unsigned char)value.p[i];
 	return true;
+}
+
+/* What no record shows by itself. */
+static bool
+check_whole(struct check *c, uint64_t last_txn)
+{
+	char seal[STATE_SEAL_ROOM];
+
+	if (!c->format && c->schema == 0 && c->readable == 0 && !c->verdicts && !c->later)
+		return last_txn <= NEW_TXN || refuse(c, "its records are gone");
+	if (!c->format || c->schema == 0 || c->readable == 0 || c->readable > c->schema)
+		return refuse(c, "it does not say what it is");
+	if (c->schema == 1)
+		return !c->later || refuse(c, "it holds what its schema does not know");
+	state_seal_text(c->schema, c->readable, last_txn, c->sums, seal);
+	return strcmp(seal, c->seal) == 0 ||
+	       refuse(c, "it is not as its last commit left it: records are gone, or old");
 }
 
 static int
 check_all(const char *dir, const char **error_r)
 {
 	struct check c = {0};
-	int rc = db_walk(dir, check_record, &c, error_r);
+	uint64_t last_txn;
+	int rc = db_walk(dir, check_record, &c, &last_txn, error_r);
 
+	if (rc == 1 && !check_whole(&c, last_txn))
+		rc = 0;
 	if (rc == 0 && c.error != NULL)
 		*error_r = c.error;
-	/* Without any record it was killed before its first commit: as good as new. */
-	if (rc == 1 && (c.records || c.format) && !(c.format && c.schema && c.readable)) {
-		*error_r = "it does not say what it is";
-		return 0;
-	}
 	return rc;
 }
 

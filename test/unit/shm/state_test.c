@@ -5,49 +5,9 @@
  */
 #include "test/unit/harness.h"
 
-#include <dirent.h>
-
 #include "shm/base/bug.h"
-#include "shm/db.h"
-#include "shm/state.h"
-#include "shm/state_priv.h"
 #include "test/unit/assert_str.h"
-#include "test/unit/shm/procs_kit.h"
-
-#define MAP_SIZE ((size_t)1 << 20)
-
-static int
-try_open(struct state **s, const char **error)
-{
-	*s = NULL;
-	*error = "";
-	return state_open(kit_dir, MAP_SIZE, s, error);
-}
-
-static struct state *
-open_good(void)
-{
-	const char *error;
-	struct state *s;
-
-	if (try_open(&s, &error) != 1)
-		fail_msg("%s", error);
-	return s;
-}
-
-static unsigned
-count_asides(void)
-{
-	DIR *d = opendir(kit_dir);
-	struct dirent *e;
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while ((e = readdir(d)) != NULL)
-		n += strncmp(e->d_name, "state.aside-", 12) == 0;
-	closedir(d);
-	return n;
-}
+#include "test/unit/shm/state_kit.h"
 
 static void
 put(struct state *s, const char *service, const char *endpoint, enum endpoint_verdict verdict)
@@ -148,9 +108,9 @@ what_verdicts_hold(void **state)
 static void
 records_that_are_refused(void **state)
 {
-	static const char *const records[] = {"", "1", "1 up - 0 0", "2 up - 0 0 me",
-	    "1 sideways - 0 0 me", "1 up x 0 0 me", "1 up 4294967295 0 0 me", "1 up - -1 0 me",
-	    "1 up - 0 99999999999999999999 me", " 1 up - 0 0 me", "1 up  0 0 me"};
+	static const char *const records[] = {"", "up", "up - 0 0", "1 up - 0 0 me",
+	    "sideways - 0 0 me", "up x 0 0 me", "up 4294967295 0 0 me", "up - -1 0 me",
+	    "up - 0 99999999999999999999 me", " up - 0 0 me", "up  0 0 me"};
 	struct str service, endpoint, key = STR("s\0e");
 	struct state_verdict v;
 
@@ -159,7 +119,7 @@ records_that_are_refused(void **state)
 		if (state_verdict_decode(key, str_of(records[i]), &service, &endpoint, &v) != -1)
 			fail_msg("taken: \"%s\"", records[i]);
 	assert_int_equal(
-	    state_verdict_decode(key, STR("1 up 5 6 7 me too"), &service, &endpoint, &v), 1);
+	    state_verdict_decode(key, STR("up 5 6 7 me too"), &service, &endpoint, &v), 1);
 	assert_str(service, "s");
 	assert_str(endpoint, "e");
 	assert_int_equal(v.weight, 5);
@@ -167,9 +127,9 @@ records_that_are_refused(void **state)
 	assert_int_equal(v.set_us, 7);
 	assert_str(v.author, "me too");
 	assert_int_equal(
-	    state_verdict_decode(STR("no nul"), STR("1 up - 0 0 me"), &service, &endpoint, &v), -1);
+	    state_verdict_decode(STR("no nul"), STR("up - 0 0 me"), &service, &endpoint, &v), -1);
 	assert_int_equal(
-	    state_verdict_decode(STR("s\0"), STR("1 up - 0 0 me"), &service, &endpoint, &v), -1);
+	    state_verdict_decode(STR("s\0"), STR("up - 0 0 me"), &service, &endpoint, &v), -1);
 }
 
 /* --- what is put aside --- */
@@ -233,17 +193,42 @@ a_cut_file(void **state)
 	expect_set_aside("");
 }
 
+/* A new state gets its name when it is complete, so a file without content lost it. */
 static void
-an_empty_file_is_a_start(void **state)
+an_empty_file_is_a_loss(void **state)
 {
-	struct state *s;
-
 	(void)state;
 	make_state(1);
 	assert_int_equal(truncate(data_path, 0), 0);
+	expect_set_aside("its data file is empty");
+	assert_int_equal(unlink(data_path), 0);
+	expect_set_aside("its data file is gone");
+}
+
+static void
+a_first_start_that_was_killed(void **state)
+{
+	struct state *s;
+	int fd;
+
+	(void)state;
+	/* Under its first name: whatever is there goes. */
+	make_state(1);
+	assert_int_equal(rename(kit_path("state"), kit_path("state.new")), 0);
 	s = open_good();
 	expect(s, "");
 	state_close(&s);
+	assert_int_equal(access(kit_path("state.new"), F_OK), -1);
+	/* Nothing was ever locked: nothing was ever in it. */
+	assert_int_equal(unlink(kit_path("state/lock.mdb")), 0);
+	assert_int_equal(unlink(data_path), 0);
+	fd = open(data_path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	s = open_good();
+	expect(s, "");
+	state_close(&s);
+	assert_int_equal(count_asides(), 0);
 }
 
 static void
@@ -273,47 +258,21 @@ another_programs_file(void **state)
 	expect_set_aside("does not say what it is");
 }
 
-/* Writes one record the state's own functions would not write. */
-static void
-forge(const char *table, struct str key, struct str value)
-{
-	struct db_options o = {.mode = DB_DURABLE};
-	struct db_txn *t;
-	const char *error;
-	struct db *db;
-	db_table tab;
-
-	assert_int_equal(db_open(kit_path("state"), &o, &db, &error), 1);
-	assert_int_equal(db_tables(db, 1, &table, &tab, &error), 1);
-	assert_int_equal(db_begin(db, &t, &error), 1);
-	assert_int_equal(db_put(t, tab, key, value, &error), 1);
-	assert_int_equal(db_commit(&t, &error), 1);
-	db_close(&db);
-}
-
 static void
 records_of_another_version(void **state)
 {
-	struct state *s;
-
 	(void)state;
 	make_state(2);
-	forge("meta", STR("readable"), STR("2"));
+	forge("meta", STR("readable"), STR("3"));
 	expect_set_aside("too new");
 	forge("meta", STR("schema"), STR("one"));
 	expect_set_aside("schema");
 	forge("meta", STR("format"), STR("gateway stats"));
 	expect_set_aside("another program");
-	forge("verdicts", STR("s\0e"), STR("1 maybe - 0 0 me"));
+	forge("verdicts", STR("s\0e"), STR("1 0123456789abcdef up - 0 0 me"));
 	expect_set_aside("malformed");
-	/* A later version's, which says that we can read it. */
-	forge("meta", STR("schema"), STR("2"));
-	forge("meta", STR("and"), STR("more"));
-	forge("apikeys", STR("k"), STR("whatever"));
-	s = open_good();
-	put(s, "s", "e2", VERDICT_UP);
-	state_close(&s);
-	assert_int_equal(count_asides(), 4);
+	forge("objects", STR("route\0r"), STR("{}"));
+	expect_set_aside("check sum");
 }
 
 /* Octets changed anywhere: nothing crashes, nothing hangs; whether it is noticed depends on what
@@ -422,7 +381,8 @@ static const struct CMUnitTest tests[] = {
     CASE(what_verdicts_hold),
     TEST(records_that_are_refused),
     CASE(a_cut_file),
-    CASE(an_empty_file_is_a_start),
+    CASE(an_empty_file_is_a_loss),
+    CASE(a_first_start_that_was_killed),
     CASE(another_programs_file),
     CASE(records_of_another_version),
     CASE(damaged_pages),
