@@ -60,6 +60,8 @@ struct apply_op {
 					 stand there too, and count */
 };
 
+enum override_says { OVERRIDE_NONE, OVERRIDE_HOLDS, OVERRIDE_ENDS };
+
 /* What a change set is made of: a sealed change set of the loader's, or operations, or both in one
  * generation (a start: the files, and what the state remembers of the other sources). */
 struct apply_input {
@@ -75,11 +77,8 @@ struct apply_input {
 	/* Does an override stand before a source's own object? digest: of what the source says now;
 	 * NULL: it has no such object (any more). Asked for the change set's objects, for all
 	 * operations without o.override, and for what `whole` would delete. May be NULL. */
-	enum override_says {
-		OVERRIDE_NONE,
-		OVERRIDE_HOLDS,
-		OVERRIDE_ENDS
-	} (*override)(void *arg, enum conf_kind kind, struct str id, const struct digest *digest);
+	enum override_says (*override)(
+	    void *arg, enum conf_kind kind, struct str id, const struct digest *digest);
 	void *arg;
 };
 
