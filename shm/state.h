@@ -4,14 +4,14 @@
  * keeper alone opens it, first of all environments, and commits to it before the map. Records are
  * text with a version and a check sum, never structs. Tables:
  *
- *	meta		format, schema, readable (the lowest schema whose binaries can read it);
- *then what the keeper keeps there: "generation", "console" ... verdicts	what an operator or
- *a console decided about an endpoint
- *	objects		of admin API and console: kind word NUL id -> JSON
- *	history		generation (16 hex digits) -> JSON: the last change sets
- *	overrides	kind word NUL id -> JSON: what stands before a source's own object
- *	endpoints	service -> JSON: sets that take the place of a service's own
- *	journal		sequence (16 hex digits) -> JSON: documents taken, not yet applied
+ *	meta       format, schema, readable (the lowest schema whose binaries can read it); then
+ *	           what the keeper keeps there: "generation", "console" ...
+ *	verdicts   what an operator or a console decided about an endpoint
+ *	objects    of admin API and console: kind word NUL id -> JSON
+ *	history    generation (16 hex digits) -> JSON: the last change sets
+ *	overrides  kind word NUL id -> JSON: what stands before a source's own object
+ *	endpoints  service -> JSON: sets that take the place of a service's own
+ *	journal    sequence (16 hex digits) -> JSON: documents taken, not yet applied
  *
  * What the JSON says is the keeper's (conf/remember.h). Schema 1 had meta and verdicts; state_open
  * migrates older schemas in one transaction, step by step.
@@ -90,8 +90,7 @@ struct state_verdict {
 	uint32_t weight;     /* WEIGHT_UNSET when it says nothing of weight */
 	uint64_t expires_us; /* wall; 0 = never */
 	uint64_t set_us;     /* wall */
-	struct str
-	    author; /* cut at STATE_AUTHOR_MAX; control octets become '?' when it is stored */
+	struct str author;   /* cut at STATE_AUTHOR_MAX; stored, control octets are '?' */
 };
 
 /* By identity: the service's id and the endpoint's address text; rows of the arena come and go.
