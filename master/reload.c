@@ -12,12 +12,16 @@
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
 
+/* A keeper has looked through its journal by then; until it has, sockets stay that may be needed.
+ */
+#define SETTLE_MS  10000
 #define REPORT_MAX (256 * 1024) /* of one report; the rest is cut */
 
 struct reload {
 	enum reload_step step;
 	struct timers *timers;
 	struct timer timer;
+	struct timer settle;
 	const struct reload_ops *ops;
 	void *arg;
 	uint64_t run;
@@ -227,10 +231,17 @@ reload_loaded(struct reload *r, bool ok, struct str boot, int report, int change
 
 /* A keeper that came up and submits nothing found the document in the map: it was committed. */
 static void
-settle(struct reload *r)
+settle(struct timer *t)
 {
+	struct reload *r = container_of(t, struct reload, settle);
 	struct reload_outcome o = {.ok = true, .run = r->run, .submitted = true};
 
+	if (!r->unsettled)
+		return;
+	if (r->step != RELOAD_IDLE) {
+		timer_set(r->timers, t, clock_ms() + SETTLE_MS);
+		return;
+	}
 	r->unsettled = false;
 	r->ops->ring(r->arg, 0);
 	r->ops->finish(r->arg, &o);
@@ -241,8 +252,8 @@ reload_go(struct reload *r)
 {
 	if (r->step == RELOAD_HELD)
 		apply_begin(r);
-	else if (r->step == RELOAD_IDLE && r->unsettled)
-		settle(r);
+	else if (r->unsettled)
+		timer_set(r->timers, &r->settle, clock_ms() + SETTLE_MS);
 }
 
 void
@@ -356,6 +367,7 @@ void
 reload_keeper_gone(struct reload *r)
 {
 	r->waiting = 0;
+	timer_stop(&r->settle);
 	if (r->step < RELOAD_APPLYING || r->step > RELOAD_COMMITTING)
 		return;
 	if (r->cookie != 0) {
@@ -424,6 +436,7 @@ reload_new(struct timers *timers, const struct reload_ops *ops, void *arg)
 	r->arg = arg;
 	r->changeset = -1;
 	timer_init(&r->timer, patience_over);
+	timer_init(&r->settle, settle);
 	return r;
 }
 
@@ -436,6 +449,7 @@ reload_free(struct reload **rp)
 	if (!r)
 		return;
 	timer_stop(&r->timer);
+	timer_stop(&r->settle);
 	fd_drop(&r->changeset);
 	gbuf_free(&r->report);
 	free(r);

@@ -10,7 +10,7 @@
  * Up to `committing` any failure ends the run with nothing changed. A keeper that dies makes the
  * run begin anew, once: after COMMIT nobody can say whether it was done, and applying the same
  * again settles it. A document's run is dropped then: the successor replays its journal, and either
- * submits again or, when it comes up without a word, had committed.
+ * submits again or, when it is up for a while without a word, finds it committed.
  */
 #ifndef GW_RELOAD_H
 #define GW_RELOAD_H

@@ -645,6 +645,8 @@ keeper_dying_over_the_commit_of_a_document(void **state)
 	reload_keeper_gone(s->r);
 	assert_string_equal(s->log, "submitted bind offer commit doubt");
 	reload_go(s->r);
+	assert_string_equal(s->log, "submitted bind offer commit doubt");
+	wait_ms(s, 10001);
 	assert_string_equal(s->log, "submitted bind offer commit doubt ring good");
 	assert_int_equal(s->last.generation, 0);
 
@@ -652,11 +654,11 @@ keeper_dying_over_the_commit_of_a_document(void **state)
 	reload_submit(s->r, 6);
 	reload_prepare(s->r, s->txn, &web, 1);
 	reload_keeper_gone(s->r);
-	reload_submit(s->r, 1);
 	reload_go(s->r);
+	reload_submit(s->r, 1);
 	reload_prepare(s->r, s->txn, &web, 1);
 	reload_applied(s->r, s->txn, true, 9, 1, -1);
-	reload_go(s->r);
+	wait_ms(s, 10001);
 	assert_string_equal(
 	    s->log, "submitted bind offer commit doubt submitted bind offer commit ring good");
 }
