@@ -83,7 +83,7 @@ gone(struct endpoint_sets *s, struct entry *e)
 
 	if (!list_empty(&e->staged))
 		return; /* its change will find out */
-	if (e->set != NULL && s->o.store->meta.generation > 0) {
+	if (e->set != NULL) {
 		log_info("endpoints of service %s: dropped, the service is gone", e->id);
 		list_push(&s->staged, &e->staged);
 		if (sets_remember(s, false, &error) < 0)
@@ -116,14 +116,20 @@ look(struct endpoint_sets *s, struct entry *e, struct db_txn *t)
 		gone(s, e);
 }
 
+/* In a fresh one nothing is gone: it has not come yet. */
+static bool
+map_filled(const struct endpoint_sets *s)
+{
+	return s->o.store->meta.count[CONF_SETTINGS] > 0;
+}
+
 static void
 look_all(struct endpoint_sets *s)
 {
 	const char *error = "";
 	struct db_txn *t;
 
-	/* Before the first generation nothing is gone: it has not come yet. */
-	if (list_empty(&s->look) || s->o.store->meta.generation == 0)
+	if (list_empty(&s->look) || !map_filled(s))
 		return;
 	if (db_read_begin(s->o.store->map.db, &t, &error) < 0) {
 		log_error("endpoints: the map cannot be read: %s", error);
@@ -410,7 +416,7 @@ look_map(struct endpoint_sets *s)
 	char from[8];
 	int got;
 
-	if (store->meta.generation == 0 || db_read_begin(store->map.db, &t, &error) < 0)
+	if (!map_filled(s) || db_read_begin(store->map.db, &t, &error) < 0)
 		return;
 	got = db_cursor_at(t, store->map.tab[MAP_OBJECT], image_key_object(from, CONF_SERVICE, 0),
 	    &c, &key, &value);

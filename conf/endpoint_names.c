@@ -131,10 +131,10 @@ addresses_put(
 	e->resolve_error = STR_NONE;
 }
 
-/* As the map has it, from whoever looked it up before. */
+/* As the map has it, from whoever looked it up before; else why there is nothing. */
 static void
-addresses_keep(
-    struct conf_endpoint *e, const struct endpoint_set *old, uint16_t port, struct ws *ws)
+addresses_keep(struct conf_endpoint *e, const struct endpoint_set *old, uint16_t port,
+    struct str error, struct ws *ws)
 {
 	struct addr v[RESOLVE_ADDRS];
 	struct endpoint_ref have;
@@ -147,7 +147,7 @@ addresses_keep(
 	if (n > 0)
 		addresses_put(e, v, n, port, ws);
 	else
-		e->resolve_error = STR(SERVICE_NOT_LOOKED_UP);
+		e->resolve_error = error.n > 0 ? ws_str(ws, error) : STR(SERVICE_NOT_LOOKED_UP);
 }
 
 void
@@ -164,12 +164,11 @@ names_fill(
 		if (!names_wanted(&v[i], name, &port))
 			continue;
 		nm = named_find(s, str_of(name));
-		if (nm == NULL || !nm->answered)
-			addresses_keep(&v[i], old, port, ws);
-		else if (nm->n > 0)
+		if (nm != NULL && nm->n > 0)
 			addresses_put(&v[i], nm->v, nm->n, port, ws);
 		else
-			v[i].resolve_error = ws_str(ws, str_of(nm->error));
+			addresses_keep(
+			    &v[i], old, port, nm != NULL ? str_of(nm->error) : STR_NONE, ws);
 	}
 }
 
@@ -279,7 +278,7 @@ answer_read(struct msg *m, struct answer *a)
 static bool
 answer_same(const struct named *nm, const struct answer *a)
 {
-	if (!nm->answered || nm->n != a->n)
+	if (nm->n != a->n)
 		return false;
 	for (uint32_t i = 0; i < a->n; i++)
 		if (!addr_eq(&nm->v[i], &a->v[i]))
@@ -314,6 +313,11 @@ answer_take(struct endpoint_sets *s, struct answer *a)
 
 	if (nm == NULL)
 		return; /* nobody has it any more */
+	/* A discovery that is new has no last good answer; we have. */
+	if (a->n == 0 && nm->n > 0) {
+		a->n = nm->n;
+		memcpy(a->v, nm->v, nm->n * sizeof(*a->v));
+	}
 	a->error.n = MIN(a->error.n, sizeof(nm->error) - 1);
 	same = answer_same(nm, a);
 	snprintf(nm->error, sizeof(nm->error), "%.*s", STR_ARG(a->error));
@@ -321,7 +325,6 @@ answer_take(struct endpoint_sets *s, struct answer *a)
 		snprintf(s->last_error, sizeof(s->last_error), "%s: %s", nm->name, nm->error);
 	if (same)
 		return;
-	nm->answered = true;
 	free(nm->v);
 	nm->v = xcalloc(a->n + 1, sizeof(*nm->v));
 	nm->n = a->n;

@@ -89,7 +89,8 @@ class Backend:
     """A server on a port of its own. family: "inet", "inet6" or "unix" (path)."""
 
     def __init__(self, handler=echo, name="backend", family="inet", path=None, port=None,
-                 read_body=True, start=True):
+                 read_body=True, start=True, host="127.0.0.1"):
+        self.host = host  # inet: where it listens
         self.handler, self.name, self.family, self.path = handler, name, family, path
         self.read_body = read_body  # False: the handler reads the body, or not, by x.wire
         self.requests, self.errors = [], []
@@ -106,14 +107,14 @@ class Backend:
     @property
     def address(self):
         return self.path if self.family == "unix" else \
-            ("::1" if self.family == "inet6" else "127.0.0.1", self.port)
+            ("::1" if self.family == "inet6" else self.host, self.port)
 
     @property
     def url(self):
         """As the gateway's configuration wants it."""
         if self.family == "unix":
             return f"unix:{self.path}"
-        return f"http://[::1]:{self.port}" if self.family == "inet6" else f"http://127.0.0.1:{self.port}"
+        return f"http://[::1]:{self.port}" if self.family == "inet6" else f"http://{self.host}:{self.port}"
 
     def start(self):
         kind = {"inet": socket.AF_INET, "inet6": socket.AF_INET6, "unix": socket.AF_UNIX}[self.family]

@@ -622,6 +622,16 @@ a_name_is_followed_without_a_reload(void **state)
 	pass(f, 40);
 	assert_string_equal(seen(f, "n"), "10.0.1.3:81/6");
 
+	/* A new discovery knows no last good answer; the keeper does. */
+	say(f, "up.example.com", "", "timed out");
+	pass(f, 40);
+	assert_string_equal(seen(f, "n"), "10.0.1.3:81/6");
+	respawn(f);
+	say(f, "up.example.com", "", "timed out");
+	pass(f, 40);
+	assert_string_equal(seen(f, "n"), "10.0.1.3:81/6");
+	assert_int_equal(listed(f, &all, first), 1);
+
 	/* A new discovery asks for the list; without names nobody is asked. */
 	say(f, "", "", "");
 	pass(f, 1);
