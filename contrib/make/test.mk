@@ -11,6 +11,7 @@
 #: make requirements         every requirement with the tests that name it
 #: make coverage             line coverage by gcovr, in build-cov
 #: make bench                CPU per request against a byte-blind relay, nginx and HAProxy
+#: make bench-changes        how fast a change is in force: admin API, Redis (part of make bench)
 #: make bench-compare        the same for two commits or builds (A=, B=)
 #: make torture-reload       1,000 reloads under load
 #: make chaos                children killed and stopped under load
@@ -83,7 +84,7 @@ check-tests:
 	@test/totals $(RESULTS)
 
 # --- looking at the tree --------------------------------------------------------------------------
-.PHONY: lint requirements coverage bench bench-compare bench-tools
+.PHONY: lint requirements coverage bench bench-changes bench-compare bench-tools
 lint:
 	@contrib/lint/lint $(RESULTS) $(JOBS)
 requirements:
@@ -108,6 +109,11 @@ bench:
 	@contrib/deps run build bench
 	@$(MAKE) all bench-tools
 	@test/bench/bench --build $(BUILD) $(BENCH_ARGS)
+	@test/bench/changes --build $(BUILD) $(CHANGES_ARGS)
+bench-changes:
+	@contrib/deps run build test bench
+	@$(MAKE) all bench-tools
+	@test/bench/changes --build $(BUILD) $(CHANGES_ARGS)
 bench-compare:
 	@contrib/deps run build bench
 	@$(MAKE) bench-tools
