@@ -360,7 +360,7 @@ look(struct fixture *f)
 /* Sends JSON with ' for "; printf-like. */
 UNUSED static void PRINTF(3, 4) send_document(struct fixture *f, int fd, const char *fmt, ...)
 {
-	static char text[1 << 20];
+	static char text[24 << 20];
 	const char *error = NULL;
 	va_list ap;
 	int doc, n;
