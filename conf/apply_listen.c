@@ -42,7 +42,8 @@ listener_of(const struct conf_object *o, const struct conf_listener *l)
 	    .number = o->number, .backlog = (uint32_t)l->backlog, .addr = l->address};
 
 	snprintf(to.id, sizeof(to.id), "%.*s", STR_ARG(o->id));
-	snprintf(to.place, sizeof(to.place), "%.*s:%u", STR_ARG(o->file), o->line);
+	if (o->file.n > 0)
+		snprintf(to.place, sizeof(to.place), "%.*s:%u", STR_ARG(o->file), o->line);
 	return to;
 }
 

@@ -131,11 +131,12 @@ verdict_bad(struct master *m, const struct reload_outcome *o)
 void
 verdict_submitted(const struct master *m, const struct reload_outcome *o)
 {
-	report_log(o->ok ? LOG_WARN_L : LOG_ERROR_L, "change", o->report);
-	if (!o->ok)
-		log_error("a change of listeners failed: %s",
-		    o->in_doubt ? "whether it was committed is not known yet"
-				: "nothing has changed");
+	/* A taken port is whoever asked for it's mistake, and they are told. */
+	report_log(o->in_doubt ? LOG_ERROR_L : LOG_WARN_L, "change", o->report);
+	if (o->in_doubt)
+		log_error("a change of listeners: whether it was committed is not known yet");
+	else if (!o->ok)
+		log_warn("a change of listeners failed: nothing has changed");
 	else if (o->generation == 0)
 		log_info("the change of listeners was committed before the keeper died");
 	else
