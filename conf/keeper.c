@@ -199,6 +199,7 @@ start(struct keeper *k, const char **error_r)
 	k->loop = loop_new();
 	k->beat = beat_start(k->loop, k->h);
 	beat_generation(k->beat, k->store.meta.generation);
+	stop_process("GATEWAY_TEST_KEEPER_STOP", beat_restarts(k->beat) == 0);
 	stop_arm(k->store.meta.generation > 0);
 	loop_signal(k->loop, SIGTERM, on_term, k);
 	keeper_turn_start(k);

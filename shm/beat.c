@@ -97,3 +97,9 @@ beat_procs(struct beat *b)
 {
 	return b ? procs_of(&b->region) : NULL;
 }
+
+uint32_t
+beat_restarts(struct beat *b)
+{
+	return b ? atomic_load_explicit(&b->row->restarts, memory_order_relaxed) : 0;
+}

@@ -30,5 +30,7 @@ void beat_generation(struct beat *b, uint64_t generation);
 void beat_endpoints(struct beat *b, uint64_t version);
 /* The whole table (readiness, draining, log level), NULL without one. */
 struct procs *beat_procs(struct beat *b);
+/* How many processes of this row died before; 0 when that cannot be told. */
+uint32_t beat_restarts(struct beat *b);
 
 #endif
