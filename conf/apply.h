@@ -76,7 +76,9 @@ struct apply_input {
 	bool capture; /* keep objects as they were, for the history (apply_change_get) */
 	/* Does an override stand before a source's own object? digest: of what the source says now;
 	 * NULL: it has no such object (any more). Asked for the change set's objects, for all
-	 * operations without o.override, and for what `whole` would delete. May be NULL. */
+	 * operations without o.override, and for what `whole` would delete; not for those that
+	 * owner or precondition refuse. A lenient one may be refused after it was asked for. May be
+	 * NULL. */
 	enum override_says (*override)(
 	    void *arg, enum conf_kind kind, struct str id, const struct digest *digest);
 	void *arg;

@@ -184,12 +184,13 @@ refused(struct apply *a, struct change *c, const struct conf_object *old)
 static void
 decide(struct apply *a, struct change *c, const struct conf_object *old)
 {
+	if (refused(a, c, old) || (old == NULL && c->op == CHANGE_DELETE))
+		return;
+	/* Only now, for to be asked may end an override. */
 	if (held(a, c)) {
 		came_to(a, c, OUTCOME_KEPT, old != NULL ? old->version : 0);
 		return;
 	}
-	if (refused(a, c, old) || (old == NULL && c->op == CHANGE_DELETE))
-		return;
 	if (c->op == CHANGE_PUT && old != NULL && digest_eq(&c->o.digest, &old->digest) &&
 	    str_eq(c->o.override, old->override)) {
 		came_to(a, c, OUTCOME_UNCHANGED, old->version);

@@ -13,7 +13,8 @@
 #define ROUNDS 300
 
 struct cost {
-	double us;
+	uint64_t ns[ROUNDS];
+	unsigned n;
 	unsigned shards; /* the most of one change */
 };
 
@@ -56,8 +57,24 @@ one(struct fixture *f, struct cost *cost)
 	if (a->routing != NULL)
 		cost->shards = MAX(cost->shards, routing_written(a->routing));
 	assert_int_equal(apply_commit(&a, &f->report), 1);
-	cost->us += (double)(clock_precise_ns() - t0) / 1e3 / ROUNDS;
+	cost->ns[cost->n++] = clock_precise_ns() - t0;
 	batch_end(&f->batch);
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The machine has other things to do: the median is for people, the lower quarter to compare. */
+static double
+us(struct cost *c, unsigned of_four)
+{
+	qsort(c->ns, c->n, sizeof(c->ns[0]), by_size);
+	return (double)c->ns[c->n * of_four / 4] / 1e3;
 }
 
 static void
@@ -79,13 +96,14 @@ measure(struct fixture *f, struct many *m)
 		sets_delete(batch_begin(&f->batch, "admin", 0), CONF_ROUTE, id);
 		one(f, &m->cost[2]);
 		sets_service(batch_begin(&f->batch, "admin", 0), "s", "10.0.0.9:80", 1);
-		one(f, &(struct cost){0});
+		one(f, &(struct cost){.n = 0});
 		sets_delete(batch_begin(&f->batch, "admin", 0), CONF_SERVICE, "s");
 		one(f, &m->cost[3]);
 	}
 	print_message("%7u routes, %5u hosts:", m->routes, m->hosts);
 	for (unsigned i = 0; i < 4; i++)
-		print_message(" %s %.0f us, %u shards;", what[i], m->cost[i].us, m->cost[i].shards);
+		print_message(
+		    " %s %.0f us, %u shards;", what[i], us(&m->cost[i], 2), m->cost[i].shards);
 	print_message("\n");
 }
 
@@ -111,8 +129,9 @@ a_change_costs_the_same_among_many_and_few(void **state UNUSED)
 		for (unsigned k = 0; k < 4; k++) {
 			assert_in_range(many[i].cost[k].shards, k < 3, k < 3 ? 3 : 0);
 			/* A walk over 100 times the routes would take 100 times as long. */
-			if (i >= 2 && many[i].routes == 100000)
-				assert_true(many[i].cost[k].us < 5 * many[i - 2].cost[k].us);
+			if (many[i].routes == 100000)
+				assert_true(
+				    us(&many[i].cost[k], 1) < 5 * us(&many[i - 2].cost[k], 1));
 		}
 	}
 }

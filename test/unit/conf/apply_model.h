@@ -287,12 +287,8 @@ compile(struct plan *p)
 UNUSED static enum apply_outcome
 judge(const struct item *i, const struct thing *t)
 {
-	enum override_says o = i->override ? OVERRIDE_NONE
-					   : says(NULL, kind_of(i->thing), str_of(id_of(i->thing)),
-						 i->put ? &i->digest : NULL);
+	struct str id = str_of(id_of(i->thing));
 
-	if (o == OVERRIDE_HOLDS)
-		return OUTCOME_KEPT;
 	if (t->there && t->source != i->source)
 		return OUTCOME_OWNED;
 	if (!t->there && (!i->put || (i->flags & APPLY_EXISTS) != 0))
@@ -301,6 +297,9 @@ judge(const struct item *i, const struct thing *t)
 		return OUTCOME_EXISTS;
 	if (i->if_version != 0 && (!t->there || t->version != i->if_version))
 		return OUTCOME_PRECONDITION;
+	if (!i->override &&
+	    says(NULL, kind_of(i->thing), id, i->put ? &i->digest : NULL) == OVERRIDE_HOLDS)
+		return OUTCOME_KEPT;
 	if (i->put && t->there && memcmp(&i->spec, &t->spec, sizeof(i->spec)) == 0 &&
 	    t->overridden == i->override)
 		return OUTCOME_UNCHANGED;
