@@ -5,10 +5,10 @@
  */
 #include "conf/endpoint_sets_priv.h"
 
+#include "conf/endpoint_set.h"
 #include "conf/endpoint_url.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
-#include "shm/base/log.h"
 
 /* --- entries --------------------------------------------------------------------------------- */
 
@@ -112,9 +112,8 @@ refuse(struct endpoint_sets *s, uint32_t status, uint32_t *status_r, const char 
 	return -1;
 }
 
-/* The endpoints of a value, checked. NULL: check says why. */
-static const struct conf_service *
-endpoints_read(struct str id, const json_t *value, struct ws *ws, struct conf_check *check)
+const struct conf_service *
+sets_read(struct str id, const json_t *value, struct ws *ws, struct conf_check *check)
 {
 	struct conf_object o;
 
@@ -167,13 +166,41 @@ own_set_new(struct str id, const struct conf_list *l, struct str author, struct 
 	json_t *list = list_json(l), *value = json_pack("{s:O}", "endpoints", list);
 
 	ws_init(&o->ws, NULL, 0);
-	o->body = endpoints_read(id, value, &o->ws, check);
+	o->body = sets_read(id, value, &o->ws, check);
 	o->record = record_text(author, list);
 	json_decref(value);
 	json_decref(list);
 	if (o->body == NULL || o->record == NULL)
 		own_set_free(&o);
 	return o;
+}
+
+/* What a change leaves must fit the map's record; names count once here, their addresses come
+ * later.
+ */
+static bool
+set_fits(const struct conf_list *l)
+{
+	const struct conf_endpoint *v = l->v;
+	struct endpoint_bytes bytes = {.n = 0};
+	struct gbuf out = {0};
+	int ok;
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct conf_endpoint_addr *a = v[i].addresses.v;
+		struct endpoint_ref e = {.host = v[i].host, .base_path = v[i].base_path};
+		char text[160];
+
+		e.name = v[i].host;
+		if (v[i].addresses.n > 0) {
+			e.addr = a->addr;
+			e.name = str_n(text, addr_text(&e.addr, text, sizeof(text)));
+		}
+		endpoint_bytes_add(&bytes, &e);
+	}
+	ok = endpoint_bytes_end(&bytes, 0, 0, &out);
+	gbuf_free(&out);
+	return ok == 1;
 }
 
 /* --- changes --------------------------------------------------------------------------------- */
@@ -333,7 +360,7 @@ changing_result(struct changing *g, const struct own_set *now, struct str author
 	const struct conf_service *given;
 	struct own_set *next;
 
-	given = endpoints_read(c->id, c->value, &g->ws, &g->check);
+	given = sets_read(c->id, c->value, &g->ws, &g->check);
 	if (given == NULL)
 		return refused(g->s, &g->check, g->status_r, g->error_r);
 	g->given = given->endpoints;
@@ -349,6 +376,13 @@ changing_result(struct changing *g, const struct own_set *now, struct str author
 	next = own_set_new(c->id, &g->result, author, &g->check);
 	if (next == NULL)
 		return refused(g->s, &g->check, g->status_r, g->error_r);
+	if (!set_fits(&next->body->endpoints)) {
+		own_set_free(&next);
+		return refuse(g->s, 422, g->status_r, g->error_r,
+		    "%u endpoints are too many for one service: their record would be over %d "
+		    "octets",
+		    g->result.n, IMAGE_MAX);
+	}
 	if (check_only)
 		own_set_free(&next);
 	else
@@ -405,117 +439,6 @@ sets_unstage(struct endpoint_sets *s)
 		    list_empty(&e->look))
 			entry_forget(s, e);
 	}
-}
-
-/* --- state ----------------------------------------------------------------------------------- */
-
-static int
-remember_all(struct endpoint_sets *s, struct state_txn *t, bool back, const char **error_r)
-{
-	list_each (n, &s->staged) {
-		struct entry *e = container_of(n, struct entry, staged);
-		const struct own_set *set = back ? e->set : e->next;
-		struct str key = str_of(e->id);
-		int ok;
-
-		if (set != NULL)
-			ok = state_put(t, STATE_ENDPOINTS, key, str_of(set->record), error_r);
-		else
-			ok = state_del(t, STATE_ENDPOINTS, key, error_r);
-		if (ok < 0)
-			return -1;
-	}
-	return 1;
-}
-
-/* To somebody who keeps it: 1, or 0: there is nobody. */
-static int
-remember_elsewhere(struct endpoint_sets *s, bool back)
-{
-	if (s->o.remember == NULL)
-		return 0;
-	list_each (n, &s->staged) {
-		struct entry *e = container_of(n, struct entry, staged);
-		const struct own_set *set = back ? e->set : e->next;
-
-		s->o.remember(s->o.arg, str_of(e->id), set != NULL ? set->record : NULL);
-	}
-	return 1;
-}
-
-int
-sets_remember(struct endpoint_sets *s, bool back, const char **error_r)
-{
-	struct state_txn *t;
-
-	if (list_empty(&s->staged) || remember_elsewhere(s, back) == 1 || s->o.state == NULL)
-		return 1;
-	if (state_begin(s->o.state, &t, error_r) < 0)
-		return -1;
-	if (remember_all(s, t, back, error_r) == 1)
-		return state_commit(&t, error_r);
-	state_abort(&t);
-	return -1;
-}
-
-static int
-record_load(struct endpoint_sets *s, struct str id, struct str text, struct conf_check *check)
-{
-	struct own_set *o = xcalloc(1, sizeof(*o));
-	json_t *j = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
-	json_t *value = json_pack("{s:O*}", "endpoints", json_object_get(j, "endpoints"));
-	struct entry *e = NULL;
-
-	ws_init(&o->ws, NULL, 0);
-	if (json_integer_value(json_object_get(j, "schema")) == 1)
-		o->body = endpoints_read(id, value, &o->ws, check);
-	o->record = str_z(text);
-	json_decref(value);
-	json_decref(j);
-	if (o->body != NULL && o->record != NULL)
-		e = entry_get(s, id, true);
-	if (e == NULL) {
-		own_set_free(&o);
-		return -1;
-	}
-	entry_set(s, e, o);
-	list_push(&s->look, &e->look);
-	if (s->o.remember == NULL) /* else the map had it first */
-		list_push(&s->touched, &e->touched);
-	return 1;
-}
-
-/* One that cannot be read stays where it is: a later version may. */
-static int
-record_one(void *arg, struct str key, struct str text)
-{
-	struct endpoint_sets *s = arg;
-	struct conf_check check;
-
-	check_init(&check);
-	if (record_load(s, key, text, &check) < 0)
-		log_error("endpoints of service %.*s as the state has them cannot be read; its "
-			  "settings hold: %.*s",
-		    STR_ARG(key), (int)check.text.n, check.text.n > 0 ? check.text.p : "");
-	check_free(&check);
-	return 1;
-}
-
-static void
-sets_load(struct endpoint_sets *s)
-{
-	const char *error = "";
-	struct state_txn *t;
-
-	if (s->o.state == NULL)
-		return;
-	if (state_begin(s->o.state, &t, &error) < 0) {
-		log_error("endpoints in the state: %s", error);
-		return;
-	}
-	if (state_each(t, STATE_ENDPOINTS, STR_NONE, record_one, s, &error) < 0)
-		log_error("endpoints in the state: %s", error);
-	state_abort(&t);
 }
 
 /* --- the life of it -------------------------------------------------------------------------- */

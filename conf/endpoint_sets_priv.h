@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Endpoint sets between endpoint_sets.c (sets, changes, state), endpoint_batch.c (into the map) and
- * endpoint_names.c (names, discovery's line).
+ * Endpoint sets between endpoint_sets.c (sets, changes), endpoint_state.c, endpoint_batch.c (into
+ * the map) and endpoint_names.c (names, discovery's line).
  */
 #ifndef GW_ENDPOINT_SETS_PRIV_H
 #define GW_ENDPOINT_SETS_PRIV_H
@@ -67,9 +67,15 @@ void entry_set(struct endpoint_sets *s, struct entry *e, struct own_set *set); /
 /* Nothing is known of it any more: frees it. */
 void entry_forget(struct endpoint_sets *s, struct entry *e);
 void own_set_free(struct own_set **o);
+void sets_unstage(struct endpoint_sets *s);
+/* The endpoints of {"endpoints": [...]}, checked. NULL: check says why. */
+const struct conf_service *sets_read(
+    struct str id, const json_t *value, struct ws *ws, struct conf_check *check);
+
+/* endpoint_state.c */
 /* Into the state: what is staged, or (back) what is in force. 1 or -1. */
 int sets_remember(struct endpoint_sets *s, bool back, const char **error_r) NODISCARD;
-void sets_unstage(struct endpoint_sets *s);
+void sets_load(struct endpoint_sets *s);
 
 /* endpoint_batch.c */
 void batch_start(struct endpoint_sets *s);

@@ -401,10 +401,9 @@ a_set_that_is_too_large_is_refused(void **state)
 		gbuf_printf(&v, "%s{\"url\":\"http://10.1.%u.%u:8080\"}", i > 0 ? "," : "", i / 250,
 		    i % 250);
 	gbuf_printf(&v, "]}%c", 0);
-	/* One that is wrong takes what was staged with it. */
-	assert_int_equal(stage(f, DOC_PUT, "b", ONE("http://10.0.0.4:80")), 1);
-	assert_int_equal(change(f, DOC_PUT, "a", v.p), -2);
-	assert_non_null(strstr(f->error, "services[a]: 500 endpoints are too many"));
+	assert_int_equal(change(f, DOC_PUT, "a", v.p), -1);
+	assert_int_equal(f->status, 422);
+	assert_non_null(strstr(f->error, "500 endpoints are too many"));
 	assert_string_equal(seen(f, "a"), "10.0.0.1:80/1");
 	assert_string_equal(seen(f, "b"), "10.0.0.3:80/1");
 	gbuf_free(&v);
