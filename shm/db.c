@@ -39,7 +39,7 @@ struct db_cursor {
 
 static struct db_state {
 	char error[256];
-	int rc;    /* of the last environment that could not be opened */
+	int rc;    /* of the last environment or transaction that could not be opened */
 	bool full; /* the last put or commit that failed did so for want of room */
 } state;
 
@@ -230,7 +230,7 @@ db_open(const char *dir, const struct db_options *o, struct db **d_r, const char
 bool
 db_open_found_damage(void)
 {
-	return state.rc < 0 && state.rc != MDB_READERS_FULL && state.rc != MDB_MAP_RESIZED;
+	return state.rc < 0 && state.rc != MDB_READERS_FULL;
 }
 
 void
@@ -253,6 +253,7 @@ txn_begin(struct db *d, unsigned flags, struct db_txn **t_r, const char **error_
 	BUG_ON(d->pid != getpid());
 	rc = mdb_txn_begin(d->env, NULL, flags, &txn);
 	if (rc != 0) {
+		state.rc = rc;
 		db_fail(error_r, d->dir, "%s", mdb_strerror(rc));
 		return -1;
 	}

@@ -25,7 +25,8 @@ int db_value_open(
 /* Handles LMDB has of itself: the list of free pages, and the table whose records are tables. */
 enum { DB_TABLE_FREE, DB_TABLE_NAMES };
 
-/* Did the last db_open fail for what is in the file, not for want of permission or memory? */
+/* Did the last db_open or db_read_begin that failed do so for what is in the file, not for want of
+ * permission or memory? Asked where nobody else writes: a file that grew was damaged, too. */
 bool db_open_found_damage(void);
 
 /* db_walk.c. Reads every page of every table, the list of free pages included, and calls fn for

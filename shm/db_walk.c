@@ -26,6 +26,17 @@ struct names {
 	char *name[DB_TABLES_DEFAULT];
 };
 
+/* Is the record found by its key, and where the cursor found it? The keys between pages lead only
+ * those who search. */
+static bool
+is_found(struct db_txn *t, db_table tab, struct str key, struct str value)
+{
+	struct str found;
+
+	return tab == DB_TABLE_FREE || tab == DB_TABLE_NAMES ||
+	       (db_get(t, tab, key, &found) == 1 && found.p == value.p && found.n == value.n);
+}
+
 /* Calls fn for the records of one table, and for no more than it says it has. 1 or 0. */
 static int
 walk_table(struct db_txn *t, db_table tab, struct str name, db_walk_f *fn, void *arg)
@@ -37,7 +48,7 @@ walk_table(struct db_txn *t, db_table tab, struct str name, db_walk_f *fn, void 
 
 	for (rc = db_cursor_at(t, tab, STR_NONE, &c, &key, &value); rc == 1;
 	     rc = db_cursor_next(c, &key, &value))
-		if (++n > count || !fn(arg, name, key, value))
+		if (++n > count || !is_found(t, tab, key, value) || !fn(arg, name, key, value))
 			break;
 	db_cursor_free(&c);
 	return rc == 0 && n == count;
@@ -170,7 +181,7 @@ walk_sound(const char *dir, struct db *d, db_walk_f *fn, void *arg, uint64_t *la
 		return 0;
 	}
 	if (db_read_begin(d, &t, error_r) < 0)
-		return -1;
+		return db_open_found_damage() ? 0 : -1;
 	*last_txn_r = db_txn_id(t);
 	rc = walk_all(d, t, fn, arg);
 	db_abort(&t);
