@@ -340,7 +340,8 @@ single_status(struct session *s, uint32_t status, int fd)
 	gbuf_free(&text);
 	one = json_array_get(json_object_get(j, "changes"), 0);
 	outcome = json_string_value(json_object_get(one, "result"));
-	if (json_integer_value(json_object_get(one, "version")) > 0)
+	if (s->head.method != METHOD_DELETE &&
+	    json_integer_value(json_object_get(one, "version")) > 0)
 		session_header(s, "ETag: \"%" JSON_INTEGER_FORMAT "\"",
 		    json_integer_value(json_object_get(one, "version")));
 	if (status == 200 && outcome != NULL && strcmp(outcome, "created") == 0)

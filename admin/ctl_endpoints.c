@@ -47,8 +47,7 @@ table_verdict(const json_t *j)
 	if (number > 0)
 		printf("published as version %" JSON_INTEGER_FORMAT " of the console\n", number);
 	else
-		printf("%" JSON_INTEGER_FORMAT " endpoint(s) changed\n",
-		    json_integer_value(json_object_get(j, "changed")));
+		printf("in force in every worker\n");
 }
 
 /* argv: SERVICE ENDPOINT, then FOR at `at` when given. */
