@@ -74,10 +74,36 @@ keeper_endpoints_change(struct keeper *k, const struct job *j, const struct docu
 	return endpoint_sets_change(k->sets, c, j->d.author, check_only, status_r, error_r);
 }
 
-int
-keeper_endpoints_flush(struct keeper *k, const char **error_r)
+/* Documents do not answer for one another. */
+static void
+settle_alone(struct keeper *k, struct job *j)
 {
-	return endpoint_sets_flush(k->sets, error_r);
+	const char *error = "";
+	uint32_t status;
+	int ok = 1;
+
+	for (uint32_t i = 0; i < j->n && ok >= 0; i++)
+		if (j->c[i].kind == DOC_ENDPOINTS && !j->c[i].refused)
+			ok = keeper_endpoints_change(k, j, j->c[i].asked, false, &status, &error);
+	if (ok >= 0)
+		ok = endpoint_sets_flush(k->sets, &error);
+	if (ok < 0)
+		job_refuse(j, 507, "endpoints: %s", error);
+}
+
+void
+keeper_endpoints_settle(struct keeper *k)
+{
+	const char *error;
+
+	if (endpoint_sets_flush(k->sets, &error) == 1)
+		return;
+	list_each (n, &k->done) {
+		struct job *j = container_of(n, struct job, node);
+
+		if (j->endpoints)
+			settle_alone(k, j);
+	}
 }
 
 void

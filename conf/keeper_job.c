@@ -286,9 +286,6 @@ brings_service(const struct job *j, struct str id)
 static void
 others(struct keeper *k, struct job *j, bool check_only)
 {
-	const char *error = NULL;
-	bool endpoints = false;
-
 	for (uint32_t i = 0; i < j->n; i++) {
 		struct job_change *c = &j->c[i];
 
@@ -297,10 +294,8 @@ others(struct keeper *k, struct job *j, bool check_only)
 			continue;
 		if (other_run(k, j, c, check_only) == 1 && !check_only)
 			j->changed++;
-		endpoints |= c->kind == DOC_ENDPOINTS && !check_only;
+		j->endpoints |= c->kind == DOC_ENDPOINTS && !check_only;
 	}
-	if (endpoints && keeper_endpoints_flush(k, &error) < 0)
-		job_refuse(j, 507, "endpoints: %s", error);
 }
 
 /* --- changes of a document ------------------------------------------------------------------- */

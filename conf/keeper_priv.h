@@ -76,6 +76,7 @@ struct job {
 	uint32_t n_ops;
 	bool guard;      /* refused for how much it would have deleted */
 	json_t *dropped; /* drop_override: what went */
+	bool endpoints;  /* it changed some: not in force before the turn settles */
 	/* the answer */
 	uint32_t status; /* 0: not yet */
 	uint64_t generation;
@@ -230,13 +231,13 @@ void keeper_expiry_start(struct keeper *k);
 /* keeper_endpoints.c */
 /* After state and store are open. Its own line (discovery) is its own to watch. */
 void keeper_endpoints_start(struct keeper *k);
-/* One change of kind "endpoints"; several follow one another, then one keeper_endpoints_flush.
- * 1 changed; 0 it was so already; -1 refused: *status_r (404, 409, 412, 422) and words.
- * check_only: changes nothing. */
+/* One change of kind "endpoints". 1 changed, as of keeper_endpoints_settle; 0 it was so already; -1
+ * refused: *status_r (404, 409, 412, 422) and words. check_only: changes nothing. */
 int keeper_endpoints_change(struct keeper *k, const struct job *j, const struct document_change *c,
     bool check_only, uint32_t *status_r, const char **error_r) NODISCARD;
-/* In force and remembered. -1 with words. */
-int keeper_endpoints_flush(struct keeper *k, const char **error_r) NODISCARD;
+/* What the documents in k->done changed is in force, in one transaction, and noted; those for which
+ * that cannot be are refused. */
+void keeper_endpoints_settle(struct keeper *k);
 /* A generation was committed: services came and went. */
 void keeper_endpoints_generation(struct keeper *k);
 

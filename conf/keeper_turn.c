@@ -13,9 +13,23 @@
 #include "shm/base/log.h"
 
 #define RETRY_MS        1000
+#define ROOM_LEFT       (64u << 10)
 #define REPLAY_ATTEMPTS 2
 
 /* --- folding --------------------------------------------------------------------------------- */
+
+/* History gives way before what is in force does: once more without old generations, and without
+ * the changes of the new ones. */
+static int
+fold_lean(struct keeper *k, const char **error_r)
+{
+	history_lean(&k->remember);
+	history_trim(k->state, &k->remember, 1);
+	if (remember_commit(&k->remember, k->state, error_r) < 0)
+		return -1;
+	log_warn("state: full; history was given up for what is in force");
+	return 1;
+}
 
 int
 keeper_fold(struct keeper *k)
@@ -29,7 +43,8 @@ keeper_fold(struct keeper *k)
 	if (!k->folding_failed)
 		history_trim(k->state, &k->remember, k->history);
 	stop_here("before_fold");
-	if (remember_commit(&k->remember, k->state, &error) == 1) {
+	if (remember_commit(&k->remember, k->state, &error) == 1 ||
+	    (!k->folding_failed && fold_lean(k, &error) == 1)) {
 		if (k->folding_failed)
 			log_info("state: written to again");
 		k->folding_failed = false;
@@ -111,15 +126,48 @@ journal_undo(struct list *from, struct list *to)
 	}
 }
 
+/* What it will take in the state at most: journal, record, history. Deletions are always let in. */
+static uint64_t
+need_of(const struct job *j)
+{
+	bool only = j->d.rollback == 0;
+
+	for (uint32_t i = 0; i < j->d.n; i++)
+		only &= j->d.v[i].op == DOC_DELETE;
+	return only ? 0 : 3 * (uint64_t)j->text.n + ROOM_LEFT;
+}
+
+/* Old history goes where there is too little room. */
+static bool
+make_room(struct keeper *k, uint64_t need)
+{
+	struct state_fill fill;
+	const char *error;
+
+	for (;;) {
+		state_fill(k->state, &fill);
+		if (need == 0 || fill.used_bytes + need <= fill.map_bytes)
+			return true;
+		if (fill.count[STATE_HISTORY] <= 1)
+			return false;
+		history_trim(k->state, &k->remember, fill.count[STATE_HISTORY] / 2);
+		if (remember_commit(&k->remember, k->state, &error) < 0)
+			return false;
+		log_info("state: little room; older history was given up");
+	}
+}
+
 static void
 journal_alone(struct keeper *k, struct job *j)
 {
-	const char *error = "";
+	const char *error = "it is full; raise limits.state_size, or delete what is not needed";
 
-	if (!journalled(j) || journal_try(k, &j->node, j->node.next, &error) == 1)
+	if (!journalled(j))
+		return;
+	if (make_room(k, need_of(j)) && journal_try(k, &j->node, j->node.next, &error) == 1)
 		return;
 	j->seq = 0;
-	job_refuse(j, 507, "the journal cannot take the document: %s; nothing was changed", error);
+	job_refuse(j, 507, "the state cannot take the document: %s; nothing was changed", error);
 }
 
 /* What does not fit together may do so one by one. */
@@ -127,13 +175,20 @@ static void
 journal(struct keeper *k)
 {
 	const char *error;
+	uint64_t need = 0;
 	bool any = false;
 
-	list_each (n, &k->batch)
-		any |= journalled(container_of(n, struct job, node));
+	list_each (n, &k->batch) {
+		const struct job *j = container_of(n, struct job, node);
+
+		if (!journalled(j))
+			continue;
+		any = true;
+		need += need_of(j);
+	}
 	if (!any)
 		return;
-	if (journal_try(k, k->batch.next, &k->batch, &error) < 0) {
+	if (!make_room(k, need) || journal_try(k, k->batch.next, &k->batch, &error) < 0) {
 		journal_undo(k->batch.next, &k->batch);
 		list_each (n, &k->batch)
 			journal_alone(k, container_of(n, struct job, node));
@@ -229,6 +284,7 @@ settle(struct keeper *k)
 
 	if (list_empty(&k->done) && k->remember.n == 0)
 		return;
+	keeper_endpoints_settle(k);
 	(void)!keeper_fold(k);
 	if (!list_empty(&k->done))
 		stop_here("before_answer");

@@ -360,6 +360,26 @@ added_to_settings_it_is_a_set(void **state)
 }
 
 static void
+several_changes_are_one_transaction(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t was;
+
+	services(f);
+	was = version(f);
+	assert_int_equal(stage(f, DOC_PUT, "a", ONE("http://10.0.0.3:80")), 1);
+	assert_int_equal(stage(f, DOC_ADD, "a", ONE("http://10.0.0.4:80")), 1);
+	assert_int_equal(stage(f, DOC_PUT, "b", ONE("http://10.0.0.5:80")), 1);
+	assert_string_equal(seen(f, "a"), "10.0.0.1:80/1");
+	assert_int_equal(endpoint_sets_flush(f->e, &f->error), 1);
+	assert_string_equal(seen(f, "a"), "10.0.0.3:80/1, 10.0.0.4:80/1");
+	assert_string_equal(seen(f, "b"), "10.0.0.5:80/1");
+	assert_int_equal(version(f), was + 1);
+	assert_int_equal(endpoint_sets_flush(f->e, &f->error), 1);
+	assert_int_equal(version(f), was + 1);
+}
+
+static void
 a_wrong_set_is_refused_in_the_services_words(void **state)
 {
 	static const struct {
@@ -714,6 +734,7 @@ answers_come_in_batches(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(a_set_takes_the_settings_place, setup, teardown),
     TEST_WITH(added_to_settings_it_is_a_set, setup, teardown),
+    TEST_WITH(several_changes_are_one_transaction, setup, teardown),
     TEST_WITH(a_wrong_set_is_refused_in_the_services_words, setup, teardown),
     TEST_WITH(a_set_that_is_too_large_is_refused, setup, teardown),
     TEST_WITH(a_set_outlives_changes_of_its_service, setup, teardown),
