@@ -99,6 +99,23 @@ history_note(struct remember *r, const struct history_head *h, json_t *changes)
 	json_decref(j);
 }
 
+void
+history_lean(struct remember *r)
+{
+	for (uint32_t i = 0; i < r->n; i++) {
+		json_t *j;
+
+		if (r->v[i].tab != STATE_HISTORY || r->v[i].text == NULL)
+			continue;
+		j = remember_parse(str_of(r->v[i].text), r->v[i].key);
+		(void)json_object_del(j, "changes");
+		free(r->v[i].text);
+		r->v[i].text = document_text(j);
+		BUG_ON(r->v[i].text == NULL);
+		json_decref(j);
+	}
+}
+
 struct trim {
 	struct remember *r;
 	uint64_t extra;

@@ -27,6 +27,9 @@ void history_note(struct remember *r, const struct history_head *h, json_t *chan
 /* Notes the deletion of all but the last `keep`. */
 void history_trim(struct state *s, struct remember *r, uint64_t keep);
 
+/* Takes the changes out of the records noted. */
+void history_lean(struct remember *r);
+
 /* What differs between the configurations as of generations a and b: [{kind, id, source, before,
  * after}], a new reference. now: the generation in force. NULL with *status_r (404, 409, 410) and
  * words. */
