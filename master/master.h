@@ -98,7 +98,7 @@ struct master {
 	int event_fd;
 	int line[LINE_COUNT][2]; /* the ends of shm/lines.def, as the rows name them */
 	char admin_path[512];
-	int admin_fd; /* the admin socket */
+	int admin_fd;              /* the admin socket */
 	int secrets, secrets_next; /* bundles in force and of the load under way; -1; never read */
 
 	struct child child[PROCS_MAX];
