@@ -269,6 +269,7 @@ publish(struct apply *a)
 	struct store *s = a->s;
 
 	s->meta = a->meta;
+	memcpy(s->max, a->max, sizeof(s->max));
 	numbers_commit(&s->numbers);
 	refs_commit(&s->refs);
 	publish_listeners(a);

@@ -225,11 +225,22 @@ check_sizes(struct apply *a)
 	}
 }
 
+/* The settings object may be changed in the same set. */
+static void
+limits_now(struct apply *a)
+{
+	const struct change *c = apply_pending(a, CONF_SETTINGS, STR("gateway"));
+
+	memcpy(a->max, a->s->max, sizeof(a->max));
+	if (c != NULL && c->op == CHANGE_PUT && !c->out)
+		store_limits(&c->o, a->max);
+}
+
 /* The last new ones of a kind are the ones too many. The change set's are told once. */
 static void
 check_quota(struct apply *a, enum conf_kind kind)
 {
-	uint64_t max = a->s->max[kind], n = a->meta.count[kind];
+	uint64_t max = a->max[kind], n = a->meta.count[kind];
 	bool told = false;
 
 	if (max == 0)
@@ -268,6 +279,7 @@ check_once(struct apply *a)
 		return -1;
 	if (!a->dropped)
 		check_routes(a);
+	limits_now(a);
 	for (unsigned kind = 0; kind < CONF_KIND_COUNT && !a->dropped; kind++)
 		check_quota(a, (enum conf_kind)kind);
 	return 1;

@@ -59,6 +59,7 @@ struct apply {
 	struct htab pending; /* changes by kind and id */
 	struct apply_fate *fate;
 	struct bits mine[CONF_KIND_COUNT]; /* of whole sources: what is not to be deleted */
+	uint64_t max[CONF_KIND_COUNT];     /* objects allowed, by the settings as they will be */
 	uint32_t errors;                   /* that refuse the whole, in this attempt */
 	bool dropped;                      /* somebody was taken out since this was last false */
 	bool again;                        /* with somebody out who had left traces */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "conf/endpoint_set.h"
+#include "conf/settings.h"
 #include "conf/store_priv.h"
 #include "shm/base/bug.h"
 #include "shm/base/log.h"
@@ -288,6 +289,30 @@ store_adopt(struct store *s)
 	return 0;
 }
 
+void
+store_limits(const struct conf_object *settings, uint64_t max[CONF_KIND_COUNT])
+{
+	const struct conf_settings *c;
+	struct ws ws;
+
+	ws_init(&ws, NULL, 0);
+	c = object_body(settings, &ws);
+	if (c != NULL)
+		max[CONF_ROUTE] = (uint64_t)c->limits.routes;
+	ws_free(&ws);
+}
+
+static void
+limits_read(struct store *s, struct db_txn *t)
+{
+	struct conf_object settings;
+	uint32_t number;
+
+	if (map_number(t, &s->map, CONF_SETTINGS, STR("gateway"), &number) == 1 &&
+	    map_object(t, &s->map, CONF_SETTINGS, number, &settings) == 1)
+		store_limits(&settings, s->max);
+}
+
 static int
 numbers_read(struct store *s, const char **error_r)
 {
@@ -299,6 +324,7 @@ numbers_read(struct store *s, const char **error_r)
 	got = numbers_load(&s->numbers, t, &s->map);
 	if (got == 1)
 		got = refs_load(&s->refs, t, &s->map);
+	limits_read(s, t);
 	db_abort(&t);
 	return got == 1 ? 1 : fail(error_r, s->dir, "the object table cannot be read");
 }

@@ -39,9 +39,10 @@ struct store {
 	unsigned n_listeners;
 	bool listeners_known;
 	uint64_t readers_checked_ns;
-	unsigned fill_warned;          /* percent */
-	bool fresh;                    /* nothing was there to go on with */
-	uint64_t max[CONF_KIND_COUNT]; /* objects allowed; 0: any number. Set by the owner */
+	unsigned fill_warned; /* percent */
+	bool fresh;           /* nothing was there to go on with */
+	/* Objects allowed, of the settings in force; 0: any number. Follows the settings object. */
+	uint64_t max[CONF_KIND_COUNT];
 	/* Set by the owner after store_open; each may be NULL. */
 	rows_verdict_f *verdict;
 	uint64_t (*oldest)(void *arg); /* endpoints_version of the slowest worker */
@@ -49,6 +50,9 @@ struct store {
 	void (*alive)(void *arg); /* called now and then in long work */
 	void *arg;
 };
+
+/* What a settings object allows, into s->max or the like. Unreadable ones change nothing. */
+void store_limits(const struct conf_object *settings, uint64_t max[CONF_KIND_COUNT]);
 
 int store_open(struct store *s, const struct store_options *o, const char **error_r) NODISCARD;
 void store_close(struct store *s);

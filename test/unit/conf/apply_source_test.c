@@ -286,6 +286,31 @@ a_quota_names_its_limit(void **state)
 	assert_true(report_has(f, "5 routes would be too many; limits.routes is 1"));
 }
 
+/* The limit in the same change set counts already, and outlives the keeper. */
+static void
+a_quota_follows_the_settings(void **state)
+{
+	struct fixture *f = *state;
+	struct sets *s;
+
+	for (int64_t limit = 1; limit <= 2; limit++) {
+		sets_begin(&f->sets, "file", true);
+		sets_settings_routes(&f->sets, limit);
+		sets_route(&f->sets, "f1", "/f1", NULL, NULL, NULL);
+		sets_route(&f->sets, "f2", "/f2", NULL, NULL, NULL);
+		assert_int_equal(apply(f, sets_end(&f->sets), true), limit == 1 ? -1 : 3);
+	}
+	table_close(&f->table);
+	store_close(&f->store);
+	open_store(f, 256u << 20, 64);
+	assert_int_equal(f->store.max[CONF_ROUTE], 2);
+	s = batch_begin(&f->batch, "admin", 0);
+	sets_route(s, "a1", "/a1", NULL, NULL, NULL);
+	assert_int_equal(apply_batch(f, NULL, true), -1);
+	assert_true(told(f, 0, "3 routes would be too many; limits.routes is 2"));
+	batch_end(&f->batch);
+}
+
 /* --- what is told of a change ---------------------------------------------------------------- */
 
 static struct apply *
@@ -412,6 +437,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(an_override_of_what_the_source_has_not, setup, teardown),
     TEST_WITH(source_decides_between_equals, setup, teardown),
     TEST_WITH(a_quota_names_its_limit, setup, teardown),
+    TEST_WITH(a_quota_follows_the_settings, setup, teardown),
     TEST_WITH(listeners_differ_when_sockets_do, setup, teardown),
     TEST_WITH(a_change_is_told_before_and_after, setup, teardown),
     TEST_WITH(pages_go_by_id, setup, teardown),

@@ -78,12 +78,20 @@ sets_delete(struct sets *s, enum conf_kind kind, const char *id)
 }
 
 UNUSED static void
-sets_settings(struct sets *s)
+sets_settings_routes(struct sets *s, int64_t routes)
 {
 	struct conf_settings c;
 
 	fields_default(&settings_fields, &c, &s->ws);
+	if (routes > 0)
+		c.limits.routes = routes;
 	sets_put(s, CONF_SETTINGS, "gateway", &c);
+}
+
+UNUSED static void
+sets_settings(struct sets *s)
+{
+	sets_settings_routes(s, 0);
 }
 
 UNUSED static void
