@@ -160,7 +160,7 @@ killed_at_random_while_it_works(void **state)
 
 	start(f, NULL);
 	ready(f);
-	assert_true(change_all(f, 1, config(f, 1)).ok);
+	assert_true(change_all(f, 1, config(f, 2)).ok);
 	for (unsigned i = 0; i < 25; i++) {
 		struct seen s;
 
