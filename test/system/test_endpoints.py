@@ -115,6 +115,19 @@ def test_no_request_fails(three):
     assert count[0] > 300
 
 
+def test_rows_come_back(gateway, backend):
+    """4,000 endpoints come and go in 32 rows while workers serve, and no generation passes."""
+    b = backend(name="one")
+    gw = gateway("limits = { endpoints = 32; };" + SITE, one=b.url)
+    was, client = generation(gw), gw.client()
+    for i in range(500):
+        fresh = [{"url": f"http://127.9.{i // 250}.{i % 250}:{p}", "weight": 0} for p in range(1, 9)]
+        call(gw, "PUT", "/services/s/endpoints", {"endpoints": [{"url": b.url}, *fresh]})
+        if i % 10 == 0:
+            assert client.ask("GET", "/").status == 200
+    assert generation(gw) == was
+
+
 # --- names -------------------------------------------------------------------------------------------------
 class Dns:
     """A DNS server with one name and one address at a time, which lives a second. None: it does not exist."""
