@@ -14,13 +14,12 @@
 #define GW_ENDPOINT_SETS_H
 
 #include "conf/document.h"
+#include "conf/service.h"
 #include "conf/store.h"
 #include "shm/base/loop.h"
 #include "shm/state.h"
 
 #define ENDPOINT_BATCH_MS 20
-/* What service_not_looked_up says of an endpoint. */
-#define SERVICE_NOT_LOOKED_UP "not looked up yet"
 
 struct endpoint_sets_options {
 	struct store *store;

@@ -34,8 +34,10 @@ static const struct field endpoint_rows[] = {
 	.help =
 	    "Where it is: http://host:port with an optional base path, or unix:/path or "
 	    "unix:/path:/base. The base path is put before the path of each request. A host name "
-	    "is resolved when the configuration is loaded; each of its addresses is an endpoint "
-	    "then.",
+	    "is resolved when the configuration is loaded, and in a service or set that came "
+	    "through "
+	    "the API or the console again and again, as long as its answers live (1 to 30 "
+	    "seconds); each of its addresses is an endpoint then.",
 	.example = "url = \"http://[2001:db8::7]:9001/base\";"},
     {.name = "weight",
 	.type = F_INT,
@@ -348,7 +350,7 @@ service_not_looked_up(struct conf_service *s)
 
 	for (uint32_t i = 0; i < s->endpoints.n; i++)
 		if (e[i].addresses.n == 0)
-			e[i].resolve_error = STR("not looked up yet");
+			e[i].resolve_error = STR(SERVICE_NOT_LOOKED_UP);
 }
 
 static void

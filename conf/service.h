@@ -15,6 +15,7 @@ extern const char *const balancer_names[]; /* worker/up's balancers in the same 
 struct conf_service;
 /* Endpoints whose host is a name have no addresses until somebody looks them up: says so there. */
 void service_not_looked_up(struct conf_service *s);
+#define SERVICE_NOT_LOOKED_UP "not looked up yet"
 
 struct conf_endpoint_addr { /* derived: one per resolved address */
 	struct addr addr;
