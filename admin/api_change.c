@@ -167,6 +167,7 @@ change_send(struct call *c, json_t *document)
 			return;
 		}
 		json_object_set_new(document, "dry_run", json_true());
+		json_object_set_new(document, "for_console", json_true());
 	}
 	(void)session_wait(c->s, p, pending_free);
 	text = document_text(document);

@@ -3,10 +3,10 @@
  * gatewayctl rollout status: has every instance what the console has?
  */
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "admin/ctl.h"
+#include "shm/base/clock.h"
 #include "shm/base/num.h"
 
 #define V1 CTL_V1
@@ -25,36 +25,28 @@ number_of(const json_t *j, const char *key)
 	return json_integer_value(json_object_get(j, key));
 }
 
-static bool
-has_newest(const json_t *rollout, const json_t *one)
-{
-	return strcmp(text_of(one, "epoch"), text_of(rollout, "epoch")) == 0 &&
-	       number_of(one, "number") >= number_of(rollout, "number");
-}
-
-/* "routes orders: what is wrong", for each the instance refused. */
+/* "gw1 refused route orders: what is wrong", for each. */
 static void
 print_refusals(const json_t *one)
 {
 	json_t *errors = json_object_get(one, "errors"), *e;
 	size_t i;
 
-	json_array_foreach(errors, i, e) printf("  %s refused %s %s: %s\n",
-	    text_of(one, "instance"), text_of(e, "kind"), text_of(e, "id"), text_of(e, "error"));
-	if (json_array_size(errors) == 0 && text_of(one, "error")[0] != '\0')
-		printf("  %s: %s\n", text_of(one, "instance"), text_of(one, "error"));
+	json_array_foreach(errors, i, e)
+	{
+		const char *kind = text_of(e, "kind");
+
+		printf("%s%s%s%s%s%s: %s\n", i == 0 ? "\n" : "", text_of(one, "instance"),
+		    kind[0] != '\0' ? " refused " : "", kind, kind[0] != '\0' ? " " : "",
+		    text_of(e, "id"), text_of(e, "error"));
+	}
 }
 
-/* How many have it and refused nothing. */
-static size_t
+/* How many have the newest and refused nothing. */
+static json_int_t
 rollout_good(const json_t *j)
 {
-	json_t *one;
-	size_t i, good = 0;
-
-	json_array_foreach(json_object_get(j, "instances"), i, one) good +=
-	    has_newest(j, one) && number_of(one, "refused") == 0;
-	return good;
+	return number_of(j, "in_sync");
 }
 
 static void
@@ -63,28 +55,30 @@ table_rollout(const json_t *j)
 	static const struct ctl_column cols[] = {
 	    {"INSTANCE", "instance", false},
 	    {"HOST", "host", false},
+	    {"IN SYNC", "in_sync", false},
 	    {"NUMBER", "number", true},
 	    {"STATE", "state", false},
 	    {"REFUSED", "refused", true},
 	    {"GENERATION", "generation", true},
-	    {"VERSION", "version", false},
-	    {"TIME", "time", false},
+	    {"SEEN", "seen", false},
 	};
 	json_t *list = json_object_get(j, "instances"), *one;
 	size_t i;
 
-	printf("version %" JSON_INTEGER_FORMAT " of epoch %s: %zu of %zu instances\n\n",
-	    number_of(j, "number"), text_of(j, "epoch"), rollout_good(j), json_array_size(list));
+	printf("version %" JSON_INTEGER_FORMAT " of epoch %s: %" JSON_INTEGER_FORMAT
+	       " of %" JSON_INTEGER_FORMAT " instances\n\n",
+	    number_of(j, "number"), text_of(j, "epoch"), rollout_good(j), number_of(j, "of"));
 	ctl_table(list, cols, ARRAY_LEN(cols));
-	json_array_foreach(list, i, one) if (number_of(one, "refused") > 0) print_refusals(one);
+	json_array_foreach(list, i, one)
+	{
+		print_refusals(one);
+	}
 }
 
 static bool
 rollout_done(const json_t *j)
 {
-	size_t n = json_array_size(json_object_get(j, "instances"));
-
-	return n > 0 && rollout_good(j) == n;
+	return number_of(j, "of") > 0 && rollout_good(j) == number_of(j, "of");
 }
 
 /* One line that is written over, where there is a terminal. */
@@ -92,19 +86,17 @@ static void
 progress(const struct ctl *c, const json_t *j)
 {
 	if (!c->json && isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%zu of %zu instances have version %" JSON_INTEGER_FORMAT " ",
-		    rollout_good(j), json_array_size(json_object_get(j, "instances")),
-		    number_of(j, "number"));
+		fprintf(stderr,
+		    "\r%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
+		    " instances have version %" JSON_INTEGER_FORMAT " ",
+		    rollout_good(j), number_of(j, "of"), number_of(j, "number"));
 }
 
 static uint64_t
 now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(
-	    CLOCK_MONOTONIC, &t); /* lint: allow: a client has no loop whose turn to read */
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	clock_tick();
+	return clock_ms();
 }
 
 int

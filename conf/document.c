@@ -346,13 +346,19 @@ check_purpose(const struct document *d, const json_t *root, struct conf_check *c
 static void
 read_frame(struct document *d, struct conf_check *c)
 {
-	static const char *const names[] = {"schema", "author", "comment", "dry_run", "partial",
-	    "whole", "allow_deletions", "console", "rollback", "drop_override", "changes", NULL};
+	static const char *const names[] = {"schema", "author", "comment", "dry_run", "for_console",
+	    "partial", "whole", "allow_deletions", "console", "rollback", "drop_override",
+	    "changes", NULL};
 
 	document_unknown(d->root, names, c);
 	(void)document_string(d->root, "author", DOCUMENT_AUTHOR_MAX, &d->author, c);
 	(void)document_string(d->root, "comment", DOCUMENT_COMMENT_MAX, &d->comment, c);
 	read_bool(d->root, "dry_run", &d->dry_run, c);
+	read_bool(d->root, "for_console", &d->for_console, c);
+	if (d->for_console && !d->dry_run)
+		check_error(c, "for_console",
+		    "without dry_run; what is checked for the console is "
+		    "published, not applied");
 	read_bool(d->root, "partial", &d->partial, c);
 	read_bool(d->root, "whole", &d->whole, c);
 	read_bool(d->root, "allow_deletions", &d->allow_deletions, c);

@@ -8,6 +8,7 @@
  *	  "author": "text",		for the history; at most 128 octets
  *	  "comment": "text",		for the history; at most 1,000 octets
  *	  "dry_run": false,		check and report, change nothing
+ *	  "for_console": false,		with dry_run: check it as the console's, who will publish it
  *	  "partial": false,		an object that is wrong is refused by itself, the rest goes
  *on "whole": false,		the source has nothing else: its other objects are deleted
  *	  "allow_deletions": false,	with whole: however many that are
@@ -71,7 +72,7 @@ struct document_change {
 
 struct document {
 	struct str author, comment;
-	bool dry_run, partial, whole, allow_deletions;
+	bool dry_run, for_console, partial, whole, allow_deletions;
 	bool has_console;
 	struct {
 		struct str epoch, hash;

@@ -34,6 +34,8 @@ job_read(struct job *j)
 		return;
 	}
 	j->read = true;
+	if (j->d.for_console)
+		j->source = STR("console");
 	if (j->d.has_console && !str_eq(j->source, STR("console")))
 		job_refuse(j, 400, "console: only the console has a position");
 }

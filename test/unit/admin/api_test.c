@@ -468,6 +468,7 @@ publishing(void **state)
 	fd = request(f, "PUT", V1 "/routes/a", "If-Match: *\r\n", "{\"path\": \"/a\"}");
 	d = taken(f, f->keeper, MSG_CHANGE);
 	assert_true(json_is_true(json_object_get(d, "dry_run")));
+	assert_true(json_is_true(json_object_get(d, "for_console")));
 	json_decref(d);
 	changed(f, 200, "{\"changed\": 1}");
 	d = taken(f, f->redis, MSG_PUBLISH);
