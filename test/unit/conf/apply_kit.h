@@ -155,6 +155,20 @@ endpoint(struct fixture *f, const char *service, const char *name)
 	return e;
 }
 
+/* A damaged map. */
+UNUSED static void
+put_raw(struct fixture *f, enum map_table table, struct str key, struct str value)
+{
+	const char *error = NULL;
+	struct db_txn *t;
+
+	if (db_begin(f->store.map.db, &t, &error) < 0 ||
+	    db_put(t, f->store.map.tab[table], key, value, &error) < 0 || db_commit(&t, &error) < 0)
+		fail_msg("%s", error);
+	table_reset(f->table);
+	assert_int_equal(table_renew(f->table), 1);
+}
+
 /* --- operations ------------------------------------------------------------------------------ */
 
 UNUSED static void

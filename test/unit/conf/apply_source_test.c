@@ -224,14 +224,12 @@ an_override_of_what_the_source_has_not(void **state)
 
 /* --- order, quotas --------------------------------------------------------------------------- */
 
+/* Ids against the order of sources, put in the worst order. */
 static void
-source_decides_between_equals(void **state)
+equal_routes(struct fixture *f)
 {
-	static const char *const order[] = {"admin", "console", "file"};
-	struct fixture *f = *state;
 	struct sets *s;
 
-	/* ids against the order of sources, put in the worst order */
 	sets_begin(&f->sets, "file", true);
 	sets_route(&f->sets, "a", "/same", NULL, NULL, NULL);
 	assert_int_equal(apply(f, sets_end(&f->sets), true), 1);
@@ -242,15 +240,44 @@ source_decides_between_equals(void **state)
 	sets_route(s, "b", "/same", NULL, NULL, NULL);
 	assert_int_equal(apply_batch(f, NULL, true), 3);
 	batch_end(&f->batch);
-	for (unsigned i = 0; i < 4; i++) {
-		const char *id = ((const char *[]){"y", "z", "b", "a"})[i];
+}
 
-		assert_string_equal(routed(f, "x", "/same"), id);
-		s = batch_begin(&f->batch, order[i == 0 ? 0 : i - 1], 0);
-		sets_delete(s, CONF_ROUTE, id);
+/* The first of them is taken away until none is left. */
+static void
+in_order_of_sources(struct fixture *f)
+{
+	static const char *const ids[] = {"y", "z", "b", "a"}, *const source[] = {"admin", "admin",
+								   "console", "file"};
+
+	for (unsigned i = 0; i < 4; i++) {
+		assert_string_equal(routed(f, "x", "/same"), ids[i]);
+		sets_delete(batch_begin(&f->batch, source[i], 0), CONF_ROUTE, ids[i]);
 		assert_int_equal(apply_batch(f, NULL, true), 1);
 		batch_end(&f->batch);
 	}
+	assert_string_equal(routed(f, "x", "/same"), "none");
+}
+
+static void
+source_decides_between_equals(void **state)
+{
+	equal_routes(*state);
+	in_order_of_sources(*state);
+}
+
+static void
+tables_built_anew_have_the_same_order(void **state)
+{
+	struct fixture *f = *state;
+	char key[8];
+
+	equal_routes(f);
+	put_raw(f, MAP_SHARD, image_key_number(key, 0), STR("garbage"));
+	sets_route(batch_begin(&f->batch, "admin", 0), "other", "/other", NULL, NULL, NULL);
+	assert_int_equal(apply_batch(f, NULL, true), 1);
+	batch_end(&f->batch);
+	assert_string_equal(routed(f, "x", "/other"), "other");
+	in_order_of_sources(f);
 }
 
 static void
@@ -436,6 +463,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(the_same_value_without_override_is_a_change, setup, teardown),
     TEST_WITH(an_override_of_what_the_source_has_not, setup, teardown),
     TEST_WITH(source_decides_between_equals, setup, teardown),
+    TEST_WITH(tables_built_anew_have_the_same_order, setup, teardown),
     TEST_WITH(a_quota_names_its_limit, setup, teardown),
     TEST_WITH(a_quota_follows_the_settings, setup, teardown),
     TEST_WITH(listeners_differ_when_sockets_do, setup, teardown),

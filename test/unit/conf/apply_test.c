@@ -318,19 +318,6 @@ damaged_change_sets_are_refused(void **state)
 /* --- repair ---------------------------------------------------------------------------------- */
 
 static void
-put_raw(struct fixture *f, enum map_table table, struct str key, struct str value)
-{
-	const char *error = NULL;
-	struct db_txn *t;
-
-	if (db_begin(f->store.map.db, &t, &error) < 0 ||
-	    db_put(t, f->store.map.tab[table], key, value, &error) < 0 || db_commit(&t, &error) < 0)
-		fail_msg("%s", error);
-	table_reset(f->table);
-	assert_int_equal(table_renew(f->table), 1);
-}
-
-static void
 damaged_tables_are_built_anew(void **state)
 {
 	struct fixture *f = *state;
