@@ -60,7 +60,7 @@ struct job_change {
 /* A document on its way. Taken in by keeper_queue.c, freed there when it is answered. */
 struct job {
 	struct list node;
-	struct keeper_line *from; /* NULL: from the journal, nobody waits */
+	struct keeper_line *from; /* NULL: nobody waits */
 	uint32_t id;              /* of the question */
 	struct str source;        /* "admin", "console" */
 	struct str text;          /* mapped; from the journal: malloc'ed */
@@ -159,6 +159,7 @@ void keeper_ask_reload(struct keeper *k);
 /* keeper_queue.c */
 int keeper_lines_start(struct keeper *k) NODISCARD;
 void keeper_hello(struct keeper *k);
+struct keeper_line *keeper_line_of(struct keeper *k, struct str source); /* NULL: none */
 struct job *job_new(struct keeper *k, struct str source);
 void job_free(struct job **j);
 void keeper_answer(struct keeper *k, struct job *j);

@@ -46,10 +46,10 @@ job_free(struct job **jp)
 	job_reset(j);
 	if (j->read)
 		document_free(&j->d);
-	if (j->from != NULL && j->text.p != NULL)
-		document_unmap(&j->text);
-	else if (j->from == NULL)
+	if (j->replay)
 		free((char *)j->text.p);
+	else if (j->text.p != NULL)
+		document_unmap(&j->text);
 	ws_free(&j->ws);
 	check_free(&j->check);
 	free(j);
@@ -94,13 +94,12 @@ keeper_answer(struct keeper *k, struct job *j)
 	json_t *body;
 	int fd;
 
-	if (j->from == NULL) {
-		if (j->status >= 400)
-			log_error("keeper: a document of the journal was refused with %u: %.*s",
-			    j->status, (int)MIN(j->check.text.n, (size_t)1000),
-			    j->check.text.p != NULL ? j->check.text.p : "");
+	if (j->replay && j->status >= 400)
+		log_error("keeper: a document of the journal was refused with %u: %.*s", j->status,
+		    (int)MIN(j->check.text.n, (size_t)1000),
+		    j->check.text.p != NULL ? j->check.text.p : "");
+	if (j->from == NULL)
 		return;
-	}
 	body = job_body(j);
 	fd = json_fd(body);
 	json_decref(body);
@@ -226,6 +225,15 @@ on_line(struct watch *w, uint32_t events UNUSED)
 		log_error("keeper: the line to %s is closed or spoilt", l->source);
 		loop_del(l->k->loop, w);
 	}
+}
+
+struct keeper_line *
+keeper_line_of(struct keeper *k, struct str source)
+{
+	for (unsigned i = 0; i < KEEPER_LINES; i++)
+		if (str_eq(source, str_of(lines[i].source)) && k->h->line[lines[i].line] >= 0)
+			return &k->line[i];
+	return NULL;
 }
 
 int

@@ -28,6 +28,8 @@ journal_one(void *arg, struct str key, struct str text)
 		j = job_new(k, str_eq(source, STR("admin")) ? STR("admin") : STR("console"));
 		j->text = str_of(out);
 		j->replay = true;
+		j->from = keeper_line_of(k, j->source);
+		j->id = (uint32_t)json_u64(record, "ask");
 		j->seq = remember_number(key);
 		list_push(&k->queue, &j->node);
 	} else {

@@ -76,9 +76,9 @@ journal_put(struct keeper *k, struct state_txn *t, struct job *j, const char **e
 	int ok;
 
 	clock_rfc3339(clock_wall_us(), now);
-	gbuf_printf(&text,
-	    "{\"schema\":%d,\"source\":\"%.*s\",\"time\":\"%s\",\"document\":", REMEMBER_SCHEMA,
-	    STR_ARG(j->source), now);
+	gbuf_printf(&text, "{\"schema\":%d,\"source\":\"%.*s\",\"ask\":%u,\"time\":\"%s\",",
+	    REMEMBER_SCHEMA, STR_ARG(j->source), j->id, now);
+	gbuf_str(&text, STR("\"document\":"));
 	gbuf_str(&text, j->text);
 	gbuf_str(&text, STR("}"));
 	j->seq = ++k->seq;

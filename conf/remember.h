@@ -21,7 +21,8 @@
  *	overrides	{"schema":1,"name":"rollback-12","source":"file","digest":"32 hex digits of
  *			 what the source says, or empty: it has no such object","since":..,
  *			 "author":..,"value":{..}|null}
- *	journal		{"schema":1,"source":..,"time":..,"document":{..}}
+ *	journal		{"schema":1,"source":..,"ask":id of the question,"time":..,
+ *			 "document":{..}}
  *	meta		"generation"; "console": position; "replay": {"sequence","attempts"}, while
  *			 a document of the journal is applied again
  */

@@ -117,6 +117,32 @@ killed_at_any_step_of_a_turn(void **state)
 	}
 }
 
+/* Who asked is answered by the next keeper, before it is greeted. */
+static void
+answers_come_from_the_next_keeper(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t first;
+
+	begun(f);
+	CHANGE(f, f->admin, 200, "{'changes':[" PUT("route", "old", ROUTE("/old")) "]}");
+	end(f);
+	start(f, "after_commit:kill");
+	ready(f);
+	expect(f, f->admin, MSG_HELLO);
+	msg_drop(&f->m);
+	first = f->asked + 1;
+	send_three(f);
+	wait_gone(f);
+	start(f, NULL);
+	ready(f);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(answer(f, f->admin, first + i).status, 200);
+	expect(f, f->admin, MSG_HELLO);
+	msg_drop(&f->m);
+	end(f);
+}
+
 static void
 an_instance_begins_with_all_that_is_remembered(void **state)
 {
@@ -315,6 +341,7 @@ a_document_too_large_for_the_journal(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST_WITH(killed_at_any_step_of_a_turn, setup, teardown),
+    TEST_WITH(answers_come_from_the_next_keeper, setup, teardown),
     TEST_WITH(an_instance_begins_with_all_that_is_remembered, setup, teardown),
     TEST_WITH(a_new_state_learns_from_the_map, setup, teardown),
     TEST_WITH(a_deadly_document_is_set_aside, setup, teardown),
