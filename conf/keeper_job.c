@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One document: what it asks for is held against what is in force (who owns it, is it there, which
- * version), its values become objects, those become one transaction. When a journal is replayed
- * nobody knows whether the document was applied before; what is in force then is what the state has
- * folded, and conditions are judged by that.
+ * One document: what it asks for is held against what is in force (keeper_force.c), its values
+ * become objects, those become one transaction; then what belongs to no generation.
  */
 #include <stdarg.h>
 
-#include "conf/history.h"
 #include "conf/keeper_priv.h"
-#include "conf/stop.h"
-#include "shm/base/bug.h"
-#include "shm/base/log.h"
 
 void
 job_refuse(struct job *j, uint32_t status, const char *fmt, ...)
@@ -40,112 +34,15 @@ job_read(struct job *j)
 		job_refuse(j, 400, "console: only the console has a position");
 }
 
-/* --- what is in force ------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------ */
 
-struct force {
-	bool there, hidden; /* hidden: an override keeps it out of the map */
-	uint64_t version;
-	char source[16];
-	json_t *value; /* owned */
-};
-
-static void
-force_source(struct force *f, struct str source)
-{
-	snprintf(f->source, sizeof(f->source), "%.*s", STR_ARG(source));
-}
-
-/* The source's own object as the state has it. 1 or 0. */
-static int
-force_remembered(struct keeper *k, const struct job_change *c, struct force *f)
-{
-	char key[REMEMBER_KEY];
-	json_t *record =
-	    remember_get(k->state, STATE_OBJECTS, remember_key_object(key, c->kind, c->id));
-
-	if (record == NULL)
-		return 0;
-	f->there = true;
-	f->version = json_u64(record, "version");
-	force_source(f, json_str(record, "source"));
-	f->value = json_incref(json_object_get(record, "value"));
-	json_decref(record);
-	return 1;
-}
-
-static void
-force_map(struct keeper *k, const struct job *j, const struct job_change *c, struct force *f)
-{
-	struct conf_object o;
-
-	if (table_renew(k->table) < 0)
-		return;
-	if (table_find(k->table, (enum conf_kind)c->kind, c->id, &o) == 1 &&
-	    !(j->replay && str_eq(o.source, j->source))) {
-		f->there = true;
-		f->version = o.version;
-		force_source(f, o.source);
-		if (o.override.n == 0 && c->asked != NULL && c->asked->op == DOC_PATCH)
-			f->value = document_value(&o, false);
-	}
-	table_reset(k->table);
-}
-
-static struct force
-force_get(struct keeper *k, const struct job *j, const struct job_change *c)
-{
-	const struct override *v = override_find(k->overrides, (enum conf_kind)c->kind, c->id);
-	struct force f = {.there = false};
-
-	if (j->replay && force_remembered(k, c, &f) == 1)
-		return f;
-	force_map(k, j, c, &f);
-	if (v == NULL)
-		return f;
-	f.hidden = !f.there && v->own;
-	if (f.hidden || f.there)
-		force_source(&f, v->source);
-	f.there = v->own;
-	if (v->own && f.value == NULL)
-		(void)force_remembered(k, c, &f);
-	return f;
-}
-
-/* --- conditions ------------------------------------------------------------------------------ */
-
-static void
-refuse_change(struct job_change *c, enum apply_outcome outcome, bool condition)
+void
+job_refuse_change(struct job_change *c, enum apply_outcome outcome, bool condition)
 {
 	c->refused = true;
 	c->outcome = outcome;
 	c->condition = condition;
 }
-
-/* In the order in which failures are told. 1 or 0: refused. */
-static int
-check_change(const struct job *j, struct job_change *c, const struct force *f)
-{
-	const struct document_change *a = c->asked;
-	bool needed = a->op == DOC_PATCH || a->op == DOC_DELETE;
-
-	memcpy(c->owner, f->source, sizeof(c->owner));
-	c->in_force = f->version;
-	if (f->source[0] != '\0' && !str_eq(str_of(f->source), j->source))
-		refuse_change(c, OUTCOME_OWNED, false);
-	else if (f->there && a->op == DOC_CREATE)
-		refuse_change(c, OUTCOME_EXISTS, false);
-	else if (!f->there && needed && a->if_match == 0)
-		refuse_change(c, OUTCOME_ABSENT, false);
-	else if (f->there && a->if_none_match)
-		refuse_change(c, OUTCOME_EXISTS, true);
-	else if (!f->there && a->if_match != 0)
-		refuse_change(c, OUTCOME_ABSENT, true);
-	else if (a->if_match != 0 && a->if_match != IF_ANY && a->if_match != f->version)
-		refuse_change(c, OUTCOME_PRECONDITION, true);
-	return c->refused ? 0 : 1;
-}
-
-/* --- operations ------------------------------------------------------------------------------ */
 
 static struct apply_op *
 op_add(struct job *j, struct job_change *c, enum change_op op)
@@ -173,7 +70,7 @@ job_op(struct keeper *k UNUSED, struct job *j, struct job_change *c, const json_
 	if (value != NULL && document_object((enum conf_kind)c->kind, c->id, source, value, &j->ws,
 				 &with, &j->check) < 0) {
 		c->n_text = (uint32_t)j->check.text.n - c->at;
-		refuse_change(c, OUTCOME_REFUSED, false);
+		job_refuse_change(c, OUTCOME_REFUSED, false);
 		return -1;
 	}
 	o = op_add(j, c, value != NULL ? CHANGE_PUT : CHANGE_DELETE);
@@ -214,10 +111,11 @@ put_change(struct keeper *k, struct job *j, struct job_change *c, struct force *
 		return job_op(k, j, c, NULL, j->source, STR(""));
 	}
 	if (a->op == DOC_PATCH) {
-		c->value = document_patch(f->value, a->value);
+		if (f->value != NULL)
+			c->value = document_patch(f->value, a->value);
 		if (c->value != NULL)
 			return job_op(k, j, c, c->value, j->source, STR(""));
-		refuse_change(c, OUTCOME_REFUSED, false);
+		job_refuse_change(c, OUTCOME_REFUSED, false);
 		return -1;
 	}
 	return job_op(k, j, c, a->value, j->source, STR(""));
@@ -228,8 +126,7 @@ object_change(struct keeper *k, struct job *j, struct job_change *c)
 {
 	struct force f = force_get(k, j, c);
 
-	/* Where there is nothing in force a patch has nothing to be put on. */
-	if (check_change(j, c, &f) == 1)
+	if (force_check(j, c, &f) == 1)
 		(void)put_change(k, j, c, &f);
 	else if (c->asked->value != NULL && c->asked->op != DOC_PATCH && !j->d.partial) {
 		/* Refused already; what else is wrong with it is told all the same. */
@@ -319,7 +216,7 @@ read_changes(struct keeper *k, struct job *j)
 			check_error(&j->check, NULL, "%.*s", STR_ARG(c->asked->error));
 			c->n_text = (uint32_t)j->check.text.n - c->at;
 			c->status = 400;
-			refuse_change(c, OUTCOME_REFUSED, false);
+			job_refuse_change(c, OUTCOME_REFUSED, false);
 			if (j->d.whole && c->kind >= 0 && c->kind < CONF_KIND_COUNT)
 				op_keep(j, c);
 		} else if (c->kind < CONF_KIND_COUNT) {

@@ -7,6 +7,7 @@
  *	keeper_queue.c		lines: documents come in, answers go out
  *	keeper_turn.c		a turn: journal, each document, fold, answers
  *	keeper_job.c		one document: objects checked, compiled, committed
+ *	keeper_force.c		what is in force where it wants to change something
  *	keeper_note.c		its commit, and what the state shall remember of it
  *	keeper_back.c		rollback and drop_override as a job's changes
  *	keeper_body.c		what a job came to, as JSON
@@ -174,7 +175,21 @@ int keeper_fold(struct keeper *k);
 /* The submitted document is through (its status is set): on with the batch. */
 void keeper_turn_go_on(struct keeper *k);
 
+/* keeper_force.c */
+struct force {
+	bool there, hidden; /* hidden: an override keeps it out of the map */
+	uint64_t version;
+	char source[16];
+	json_t *value; /* where it is needed; owned */
+};
+struct force force_get(struct keeper *k, const struct job *j, const struct job_change *c);
+/* Of the map alone. */
+void force_map(struct keeper *k, const struct job *j, const struct job_change *c, struct force *f);
+/* Conditions, in the order in which failures are told. 1 or 0: refused, c says why. */
+int force_check(const struct job *j, struct job_change *c, const struct force *f);
+
 /* keeper_job.c */
+void job_refuse_change(struct job_change *c, enum apply_outcome outcome, bool condition);
 /* Reads the frame. Malformed: status is set. */
 void job_read(struct job *j);
 /* Everything but waiting: 1 through (status is set), 0 it needs the master. */

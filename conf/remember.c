@@ -194,27 +194,6 @@ remember_generation(struct state *s)
 	return n;
 }
 
-static int
-last_one(void *arg, struct str key, struct str text UNUSED)
-{
-	*(uint64_t *)arg = remember_number(key);
-	return 0;
-}
-
-uint64_t
-remember_last(struct state *s, enum state_table tab)
-{
-	struct state_txn *t;
-	const char *error;
-	uint64_t n = 0;
-
-	if (s == NULL || state_begin(s, &t, &error) < 0)
-		return 0;
-	(void)!state_each_down(t, tab, STR_NONE, last_one, &n, &error);
-	state_abort(&t);
-	return n;
-}
-
 /* --- times and members ----------------------------------------------------------------------- */
 
 json_t *

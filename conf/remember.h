@@ -68,9 +68,6 @@ json_t *remember_parse(struct str text, struct str key);
 /* One record as JSON (a new reference); NULL: none, or malformed (said in the log). */
 json_t *remember_get(struct state *s, enum state_table tab, struct str key);
 uint64_t remember_generation(struct state *s); /* meta; 0 when there is none */
-/* The last key's number, 0: the table is empty. */
-uint64_t remember_last(struct state *s, enum state_table tab);
-
 /* "2026-11-21T02:00:00.123Z" of now, and back; 0 when it is none. */
 json_t *remember_now(void);
 uint64_t remember_time(struct str text);
