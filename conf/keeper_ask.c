@@ -2,6 +2,7 @@
  *
  * Questions over a line (conf/ask.h): what only the state knows.
  */
+#include "conf/endpoint_sets.h"
 #include "conf/ask.h"
 
 #include "conf/history.h"
@@ -111,6 +112,7 @@ ask_state(struct keeper *k, struct question *q)
 	(void)json_object_set_new(b, "queue", json_integer(k->queued));
 	(void)json_object_set_new(b, "writable", json_boolean(!k->folding_failed));
 	(void)json_object_set_new(b, "console", position != NULL ? position : json_null());
+	(void)json_object_set_new(b, "names", endpoint_sets_json(k->sets));
 	(void)json_object_set_new(
 	    b, "refused", k->refused != NULL ? json_incref(k->refused) : json_array());
 }
