@@ -184,21 +184,23 @@ refused(struct apply *a, struct change *c, const struct conf_object *old)
 static void
 decide(struct apply *a, struct change *c, const struct conf_object *old)
 {
+	uint64_t was = old != NULL ? old->version : 0;
+
 	if (refused(a, c, old) || (old == NULL && c->op == CHANGE_DELETE))
 		return;
 	/* Only now, for to be asked may end an override. */
 	if (held(a, c)) {
-		came_to(a, c, OUTCOME_KEPT, old != NULL ? old->version : 0);
+		came_to(a, c, OUTCOME_KEPT, was);
 		return;
 	}
 	if (c->op == CHANGE_PUT && old != NULL && digest_eq(&c->o.digest, &old->digest) &&
 	    str_eq(c->o.override, old->override)) {
-		came_to(a, c, OUTCOME_UNCHANGED, old->version);
+		came_to(a, c, OUTCOME_UNCHANGED, was);
 		return;
 	}
 	change_add(a, c, old);
 	if (c->op == CHANGE_DELETE)
-		came_to(a, c, OUTCOME_DELETED, old->version);
+		came_to(a, c, OUTCOME_DELETED, was);
 	else
 		came_to(a, c, old == NULL ? OUTCOME_CREATED : OUTCOME_REPLACED, a->meta.generation);
 }

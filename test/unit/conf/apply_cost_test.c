@@ -74,7 +74,8 @@ static double
 us(struct cost *c, unsigned of_four)
 {
 	qsort(c->ns, c->n, sizeof(c->ns[0]), by_size);
-	return (double)c->ns[c->n * of_four / 4] / 1e3;
+	of_four *= c->n / 4;
+	return (double)c->ns[of_four] / 1e3;
 }
 
 static void
