@@ -114,7 +114,9 @@ note_files(struct keeper *k, struct remember *r)
 	    .changed = apply_changed(k->pending)};
 
 	if (k->state != NULL && h.changed > 0)
-		history_note(r, &h, k->begun ? history_changes(k->pending, NULL) : NULL);
+		/* What cannot be written down does not pile up. */
+		history_note(r, &h,
+		    k->begun && !k->folding_failed ? history_changes(k->pending, NULL) : NULL);
 }
 
 static int
