@@ -153,8 +153,9 @@ api_on_answer(struct admin *a, struct msg *m)
 		if (p->what == PENDING_PUBLISH)
 			log_info("admin: %s by %s: published, status %u", p->doing, p->author,
 			    (unsigned)status);
-		if (p->what == PENDING_ASK && p->ask == ASK_RELOAD_ALL && status == 200)
-			status = 202; /* they were rung; what they do is theirs */
+		/* They were rung, or it is published: what the instances make of it is theirs. */
+		if (status == 200 && (p->what == PENDING_PUBLISH || p->ask == ASK_RELOAD_ALL))
+			status = 202;
 		answer_body(s, status, fd);
 	}
 	if (fd >= 0)

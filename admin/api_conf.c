@@ -58,7 +58,7 @@ object_text(const struct conf_object *o, bool first, bool all, struct gbuf *out)
 }
 
 static void
-kind_text(struct call *c, enum conf_kind kind, bool all, struct gbuf *out)
+kind_text(struct call *c, enum conf_kind kind, bool all, struct str source, struct gbuf *out)
 {
 	struct str after = STR("");
 	struct conf_object o;
@@ -67,8 +67,10 @@ kind_text(struct call *c, enum conf_kind kind, bool all, struct gbuf *out)
 	if (kind != CONF_SETTINGS)
 		gbuf_printf(out, "%s = (\n", object_kinds[kind].list);
 	while (table_after(c->a->table, kind, after, &o) == 1) {
-		object_text(&o, first, all, out);
 		after = o.id;
+		if (source.n > 0 && !str_eq(o.source, source))
+			continue;
+		object_text(&o, first, all, out);
 		first = false;
 	}
 	if (kind != CONF_SETTINGS)
@@ -108,7 +110,7 @@ api_config(struct call *c)
 	if (text < 0)
 		return;
 	for (unsigned kind = 0; text && kind < CONF_KIND_COUNT; kind++)
-		kind_text(c, kind, all, &out);
+		kind_text(c, kind, all, STR(""), &out);
 	if (text) {
 		answer_text(c, &out);
 		return;
@@ -124,7 +126,7 @@ api_config(struct call *c)
 
 /* One object a line, members sorted, what is said and not defaults: equal objects, equal octets. */
 static void
-export_kind(struct call *c, enum conf_kind kind, bool first, struct gbuf *out)
+export_kind(struct call *c, enum conf_kind kind, bool first, struct str source, struct gbuf *out)
 {
 	struct str after = STR("");
 	struct conf_object o;
@@ -132,10 +134,13 @@ export_kind(struct call *c, enum conf_kind kind, bool first, struct gbuf *out)
 
 	gbuf_printf(out, "%s\"%s\": [", first ? "" : ",\n", object_kinds[kind].list);
 	while (table_after(c->a->table, kind, after, &o) == 1) {
-		json_t *j = object_settings(&o, false);
+		json_t *j;
 		char *text;
 
 		after = o.id;
+		if (source.n > 0 && !str_eq(o.source, source))
+			continue;
+		j = object_settings(&o, false);
 		if (j == NULL)
 			continue;
 		json_object_set_new(j, "id", json_of_str(o.id));
@@ -170,20 +175,22 @@ void
 api_export(struct call *c)
 {
 	int text = wants_text(c), only = text >= 0 ? export_only(c) : -1;
+	struct str source = STR("");
 	struct gbuf out = {0};
 	bool first = true;
 
 	if (only < 0)
 		return;
+	(void)call_query(c, "source", 0, &source);
 	if (!text)
 		gbuf_str(&out, STR("{\n"));
 	for (unsigned kind = CONF_SETTINGS + 1; kind < CONF_KIND_COUNT; kind++) {
 		if (only != CONF_KIND_COUNT && kind != (unsigned)only)
 			continue;
 		if (text)
-			kind_text(c, kind, false, &out);
+			kind_text(c, kind, false, source, &out);
 		else
-			export_kind(c, kind, first, &out);
+			export_kind(c, kind, first, source, &out);
 		first = false;
 	}
 	if (text) {

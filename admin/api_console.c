@@ -52,6 +52,13 @@ console_json(struct call *c)
 	json_object_set_new(j, "in_sync", json_boolean(sync));
 	json_object_set_new(j, "last_change", json_of_wall(LOAD(s->applied_us)));
 	json_object_set_new(j, "refused", json_integer((json_int_t)LOAD(s->refused)));
+	json_object_set_new(j, "connects", json_integer((json_int_t)LOAD(s->connects)));
+	json_object_set_new(j, "failures", json_integer((json_int_t)LOAD(s->failures)));
+	json_object_set_new(j, "timeouts", json_integer((json_int_t)LOAD(s->timeouts)));
+	json_object_set_new(j, "changes", json_integer((json_int_t)LOAD(s->changes)));
+	json_object_set_new(j, "snapshots", json_integer((json_int_t)LOAD(s->snapshots)));
+	json_object_set_new(j, "reconciles", json_integer((json_int_t)LOAD(s->reconciles)));
+	json_object_set_new(j, "guard_refusals", json_integer((json_int_t)LOAD(s->guard_refusals)));
 	json_object_set_new(j, "error", shared_text(s->error, sizeof(s->error)));
 	return j;
 }
