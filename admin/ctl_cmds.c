@@ -14,30 +14,72 @@ const struct ctl_command ctl_commands[] = {
     {0},
 };
 
+/* A list of what is not as it should be, below the rest, where there is any. */
+static void
+table_below(const json_t *list, const struct ctl_column *cols, unsigned n)
+{
+	if (json_array_size(list) == 0)
+		return;
+	putchar('\n');
+	ctl_table(list, cols, n);
+}
+
 static void
 table_status(const json_t *j)
 {
-	static const struct ctl_column cols[] = {
+	static const struct ctl_column unresolved[] = {
 	    {"UNRESOLVED", "service", false},
 	    {"ENDPOINT", "endpoint", false},
 	    {"ERROR", "error", false},
 	};
-	const json_t *unresolved = json_object_get(j, "unresolved");
-	json_t *head = json_copy((json_t *)(uintptr_t)j);
+	static const struct ctl_column refused[] = {
+	    {"REFUSED", "kind", false},
+	    {"ID", "id", false},
+	    {"SOURCE", "source", false},
+	    {"ERROR", "error", false},
+	};
+	json_t *head = json_deep_copy(j);
 
 	json_object_del(head, "unresolved");
+	json_object_del(json_object_get(head, "state"), "refused");
 	ctl_pairs(head);
 	json_decref(head);
-	if (json_array_size(unresolved) == 0)
-		return;
-	putchar('\n');
-	ctl_table(unresolved, cols, ARRAY_LEN(cols));
+	table_below(json_object_get(j, "unresolved"), unresolved, ARRAY_LEN(unresolved));
+	table_below(
+	    json_object_get(json_object_get(j, "state"), "refused"), refused, ARRAY_LEN(refused));
+}
+
+/* What the keeper knows; a keeper that is busy does not keep the rest from being shown. */
+static void
+add_state(const struct ctl *c, json_t *status)
+{
+	struct ctl quick = *c;
+	char *text = NULL;
+	json_t *state = NULL;
+
+	quick.timeout_s = MIN(c->timeout_s, 5);
+	if (ctl_http(&quick, "GET", V1 "/state", NULL, &text) == 200)
+		state = json_loads(text, 0, NULL);
+	if (state != NULL)
+		json_object_set_new(status, "state", state);
+	free(text);
 }
 
 int
 ctl_status(struct ctl *c)
 {
-	return ctl_show(c, V1 "/status", table_status);
+	json_t *j;
+	int rc = ctl_call(c, "GET", V1 "/status", NULL, &j);
+
+	if (rc != CTL_OK)
+		return rc;
+	add_state(c, j);
+	if (c->json)
+		ctl_print_json(j);
+	else
+		table_status(j);
+	json_decref(j);
+	return CTL_OK;
 }
 
 static void

@@ -49,8 +49,8 @@ def name_of(b):
 # --- gatewayctl --------------------------------------------------------------------------------------------
 # Every command: arguments, words its table shows, keys of its JSON. {e} is an endpoint's name, {dir} the directory.
 COMMANDS = {
-    "status": ("", ["status", "generation", "ready", "console.state"],
-               ["status", "generation", "workers", "fill", "reloads", "console"]),
+    "status": ("", ["status", "generation", "ready", "console.state", "state.overrides"],
+               ["status", "generation", "workers", "fill", "reloads", "console", "state"]),
     "reload": ("", ["reloaded: generation"], ["ok", "generation", "changed", "report"]),
     "config check": ("{dir}/gateway.conf", ["configuration is ok"], ["file", "ok", "report"]),
     "config show": ("", ["services = (", 'id = "s"'], ["settings", "listeners", "services", "routes"]),
