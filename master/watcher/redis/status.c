@@ -84,6 +84,8 @@ say(struct status *t, const struct sync *s)
 
 	if (strcmp(word, "applying") == 0 || strcmp(word, t->word) == 0)
 		return;
+	if (s->error[0] == '\0' && strcmp(word, "in_sync") != 0)
+		return; /* not looked at yet */
 	if (strcmp(word, "in_sync") == 0)
 		log_info("console: version %llu of epoch %s is in force",
 		    (unsigned long long)s->at.number, s->at.epoch);
