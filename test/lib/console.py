@@ -159,7 +159,8 @@ class Fleet:
         return self.gateways[i]
 
     def exports(self):
-        return [gw.api("GET", "/api/gateway/v1/export").body for gw in self.gateways]
+        """Of each: the octets of its export behind the listeners, which are each instance's own."""
+        return [gw.api("GET", "/api/gateway/v1/export").body.partition(b'"services": [')[2] for gw in self.gateways]
 
     def wait_applied(self, console, timeout=20):
         """Until every instance has acknowledged the console's version, or one later, with its hash."""
@@ -174,5 +175,5 @@ class Fleet:
         """Until every instance has the same configuration; returns it."""
         def same():
             e = self.exports()
-            return e[0] if all(x == e[0] for x in e) else None
+            return e[0] if e[0] and all(x == e[0] for x in e) else None
         return until(same, timeout * SLOW, "equal configurations")

@@ -83,11 +83,11 @@ def processes():
 class Gateway:
     """One instance. start() and stop() may be called again and again; a `with` does both."""
 
-    def __init__(self, config="", *, dir=None, port=None, build=BUILD, env=None, args=(), files=None, **words):
+    def __init__(self, config="", *, dir=None, host="127.0.0.1", port=None, build=BUILD, env=None, args=(), files=None, **words):
         base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.dir = Path(dir or tempfile.mkdtemp(prefix="gw-test-", dir=base))
         os.chmod(self.dir, 0o755)  # children of a root master run under users of their own
-        self.port = port or free_port()
+        self.host, self.port = host, port or free_port()
         self.binary, self.ctl_binary = Path(build) / "gateway", Path(build) / "gatewayctl"
         self.conf_file = self.dir / "gateway.conf"
         self.env, self.args, self.words = dict(env or {}), list(args), dict(words)
@@ -297,11 +297,11 @@ class Gateway:
     # --- talking to it ----------------------------------------------------------------------------
     @property
     def address(self):
-        return ("127.0.0.1", self.port)
+        return (self.host, self.port)
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def socket(self):
