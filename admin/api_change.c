@@ -126,6 +126,11 @@ publish_text(struct call *c, const json_t *document)
 	json_t *j;
 	char *text;
 
+	if (json_is_true(json_object_get(document, "partial"))) {
+		session_problem(c->s, 422,
+		    "partial: with redis.publish a document is published as a whole or not at all");
+		return NULL;
+	}
 	if (!console_live(c->a)) {
 		session_header(c->s, "Retry-After: 5");
 		session_problem(c->s, 503,
@@ -329,6 +334,18 @@ api_override_drop(struct call *c)
 
 /* --- what became of it ------------------------------------------------------------------------ */
 
+/* Where what was created is: a list was posted to, or the object put. */
+static void
+created_at(struct session *s, const char *id)
+{
+	struct str path = s->head.path;
+
+	if (s->head.method == METHOD_POST && id != NULL)
+		session_header(s, "Location: %.*s/%s", STR_ARG(path), id);
+	else
+		session_header(s, "Location: %.*s", STR_ARG(path));
+}
+
 /* 201 and ETag of a change of one object, from the keeper's answer. */
 static uint32_t
 single_status(struct session *s, uint32_t status, int fd)
@@ -345,8 +362,10 @@ single_status(struct session *s, uint32_t status, int fd)
 	    json_integer_value(json_object_get(one, "version")) > 0)
 		session_header(s, "ETag: \"%" JSON_INTEGER_FORMAT "\"",
 		    json_integer_value(json_object_get(one, "version")));
-	if (status == 200 && outcome != NULL && strcmp(outcome, "created") == 0)
+	if (status == 200 && outcome != NULL && strcmp(outcome, "created") == 0) {
 		status = 201;
+		created_at(s, json_string_value(json_object_get(one, "id")));
+	}
 	json_decref(j);
 	return status;
 }

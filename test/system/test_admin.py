@@ -414,10 +414,13 @@ def test_roles(gateway, backend):
     assert nobody.returncode in (1, 3) and nobody.stderr
     viewer = as_user(65534, group, "status")
     assert viewer.returncode == 0, viewer
-    for command in (["reload"], ["drain"], ["log", "level", "debug"], ["endpoints", "down", "s", "*"]):
+    for command in (["reload"], ["drain"], ["log", "level", "debug"], ["endpoints", "down", "s", "*"],
+                    ["set", "route", "all", "priority=1"], ["delete", "route", "all"], ["rollback", "1"],
+                    ["override", "drop", "x"], ["endpoints", "reset", "s"], ["reload", "--all"]):
         refused = as_user(65534, group, *command)
         assert refused.returncode == 1 and "needs role admin" in refused.stderr, (command, refused)
-    assert as_user(65534, group, "metrics").returncode == 0
+    for command in (["metrics"], ["get", "routes"], ["export"], ["generations"], ["override", "list"]):
+        assert as_user(65534, group, *command).returncode == 0, command
     gw.reload(SITE + 'admin = { metrics_listen = ""; roles = ( { user = "65534"; role = "admin"; }, '
               '{ user = "root"; role = "viewer"; } ); };')
     assert as_user(65534, group, "log", "level", "info").returncode == 0

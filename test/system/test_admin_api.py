@@ -62,6 +62,7 @@ def test_an_object_from_birth_to_death(api):
     """Created, read, replaced, patched, deleted; versions count generations and guard every step. S-AD-1"""
     made = api("POST", "/routes", {"id": "new", **ROUTE}, 201)
     version = made.get("ETag")
+    assert made.get("Location") == V1 + "/routes/new"
     assert made.value["changes"] == [{"id": "new", "kind": "route", "result": "created", "version": int(version.strip('"'))}]
     assert api.gw.ask("GET", "/new/x").status == 200
     api("POST", "/routes", {"id": "new", **ROUTE}, 409)

@@ -83,6 +83,8 @@ def test_checked_before_it_is_published(pair):
     assert any(e["where"] == "routes[p].path" for e in wrong["errors"])
     assert put(one, "/routes/all", {"path": "/", "service": "s"}, status=409)
     put(one, "/routes/p?dry_run=1", {"path": "/p", "service": "s"}, status=200)
+    put(one, "/changes", {"partial": True, "changes": [{"op": "delete", "kind": "route", "id": "x"}]}, "POST", 422)
+    put(one, "/services/s/endpoints", {"endpoints": [{"url": "http://127.0.0.1:1"}]}, "POST", 422)
     assert server.client().keys("*objects*") == []
 
 
