@@ -87,7 +87,7 @@ api_generations(struct call *c)
 void
 api_generation(struct call *c)
 {
-	const char *error;
+	const char *error = "they count from 1";
 	uint64_t n;
 
 	if (num_u64(c->arg[0], INT64_MAX, &n, &error) < 0 || n == 0)

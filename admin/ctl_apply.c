@@ -21,23 +21,28 @@ text_of(const json_t *j, const char *key)
 
 /* --- what a change did ------------------------------------------------------------------------ */
 
+#define SHOWN 100 /* of what went well; more is for machines */
+
 static json_t *
-changed_rows(const json_t *j, bool all)
+changed_rows(const json_t *j, bool all, size_t *left_out_r)
 {
 	json_t *rows = json_array(), *one;
-	size_t i;
+	size_t i, good = 0;
 
 	json_array_foreach(json_object_get(j, "changes"), i, one)
 	{
-		json_t *row;
+		json_t *errors = json_object_get(one, "errors"), *row;
 
 		if (!all && strcmp(text_of(one, "result"), "unchanged") == 0)
 			continue;
+		if (errors == NULL && ++good > SHOWN)
+			continue;
 		row = json_copy(one);
-		if (json_object_get(one, "errors") != NULL)
-			json_object_set(row, "why", json_object_get(one, "errors"));
+		if (errors != NULL)
+			json_object_set(row, "why", errors);
 		json_array_append_new(rows, row);
 	}
+	*left_out_r = good > SHOWN ? good - SHOWN : 0;
 	return rows;
 }
 
@@ -51,12 +56,15 @@ ctl_print_changed(const json_t *j, bool all)
 	    {"VERSION", "version", true},
 	    {"WHY", "why", false},
 	};
-	json_t *rows = changed_rows(j, all);
+	size_t left_out;
+	json_t *rows = changed_rows(j, all, &left_out);
 	json_int_t number = json_integer_value(json_object_get(j, "number"));
 
 	if (json_array_size(rows) > 0)
 		ctl_table(rows, cols, ARRAY_LEN(cols));
 	json_decref(rows);
+	if (left_out > 0)
+		printf("... and %zu more; --json has them all\n", left_out);
 	if (number > 0) {
 		printf("published as version %" JSON_INTEGER_FORMAT " of the console\n", number);
 		return;
