@@ -23,61 +23,89 @@ kind_of(struct str word)
 								      : document_kind(word);
 }
 
-/* Whose it is now, and what its source says of it now. */
-static struct str
-owner_now(struct back *b, struct job_change *c, struct str last)
+/* What its source says of it: as history has it. */
+static void
+own_before(struct back *b, struct job_change *c, struct str source)
+{
+	struct conf_object o;
+	struct conf_check check;
+
+	check_init(&check);
+	c->own = c->before != NULL;
+	if (c->own && document_object((enum conf_kind)c->kind, c->id, source, c->before, &b->j->ws,
+			  &o, &check) == 1)
+		c->own_digest = o.digest;
+	check_free(&check);
+}
+
+/* Whose it is now, and what its source says of it now. 1 it is there, 0. Replayed, the map may be
+ * back already: then that does not count. */
+static int
+owner_now(struct back *b, struct job_change *c)
 {
 	const struct override *v = override_find(b->k->overrides, (enum conf_kind)c->kind, c->id);
 	struct conf_object o;
-	struct str source = last;
+	bool there = false;
 
+	if (table_renew(b->k->table) < 0)
+		return 0;
+	if (table_find(b->k->table, (enum conf_kind)c->kind, c->id, &o) == 1) {
+		there = c->own = true;
+		c->own_digest = o.digest;
+		c->source = ws_str(&b->j->ws, o.source);
+	}
+	table_reset(b->k->table);
 	if (v != NULL) {
 		c->own = v->own;
 		c->own_digest = v->digest;
-		return v->source;
+		c->source = ws_str(&b->j->ws, v->source);
+	} else if (b->j->replay) {
+		own_before(b, c, c->source);
 	}
-	if (table_renew(b->k->table) < 0)
-		return source;
-	if (table_find(b->k->table, (enum conf_kind)c->kind, c->id, &o) == 1) {
-		c->own = true;
-		c->own_digest = o.digest;
-		source = ws_str(&b->j->ws, o.source);
-	}
-	table_reset(b->k->table);
-	return source;
+	return there;
 }
 
 /* Back to what the source says of itself? Then there is no need for an override. */
 static bool
 is_own(const struct job *j, const struct job_change *c)
 {
-	const struct conf_object *o = &j->ops[c->op].o;
-
 	if (c->value == NULL)
 		return !c->own;
-	return c->own && digest_eq(&o->digest, &c->own_digest);
+	return c->own && digest_eq(&j->ops[c->op].o.digest, &c->own_digest);
 }
 
 static void
-back_override(struct back *b, struct job_change *c, struct str source)
+back_override(struct back *b, struct job_change *c)
 {
-	struct apply_op *o;
+	if (c->has_op && is_own(b->j, c)) {
+		b->j->ops[c->op].o.override = STR("");
+		override_end(b->k->overrides, (enum conf_kind)c->kind, c->id);
+	} else if (!(c->value == NULL && !c->own)) {
+		c->override = b->name;
+	}
+}
 
-	if (job_op(b->k, b->j, c, c->value, source, b->name) < 0)
+static void
+back_change(struct back *b, struct job_change *c)
+{
+	bool there = owner_now(b, c) == 1, admin = str_eq(c->source, STR("admin"));
+
+	if (c->value == NULL && !there) { /* replayed */
+		c->outcome = OUTCOME_DELETED;
+		c->forget = admin;
+	} else if (job_op(b->k, b->j, c, c->value, c->source, admin ? STR("") : b->name) < 0) {
 		return;
-	if (!is_own(b->j, c))
-		return;
-	o = &b->j->ops[c->op];
-	o->o.override = STR("");
-	override_end(b->k->overrides, (enum conf_kind)c->kind, c->id);
+	}
+	if (!admin)
+		back_override(b, c);
 }
 
 static void
 back_one(struct back *b, const json_t *entry)
 {
-	struct str id = json_str(entry, "id"), source;
+	struct str id = json_str(entry, "id");
 	int kind = kind_of(json_str(entry, "kind"));
-	json_t *to = json_object_get(entry, "after");
+	json_t *to = json_object_get(entry, "after"), *from = json_object_get(entry, "before");
 	struct job_change *c;
 
 	if (kind == CONF_SETTINGS) {
@@ -90,12 +118,10 @@ back_one(struct back *b, const json_t *entry)
 	c = &b->j->c[b->j->n++];
 	c->kind = kind;
 	c->id = ws_str(&b->j->ws, id);
+	c->source = ws_str(&b->j->ws, json_str(entry, "source"));
 	c->value = json_is_object(to) ? json_incref(to) : NULL;
-	source = owner_now(b, c, ws_str(&b->j->ws, json_str(entry, "source")));
-	if (str_eq(source, STR("admin")))
-		(void)!job_op(b->k, b->j, c, c->value, source, STR(""));
-	else
-		back_override(b, c, source);
+	c->before = json_is_object(from) ? json_incref(from) : NULL;
+	back_change(b, c);
 }
 
 void

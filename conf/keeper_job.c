@@ -429,8 +429,10 @@ job_end(struct keeper *k, struct job *j)
 void
 job_reset(struct job *j)
 {
-	for (uint32_t i = 0; i < j->n; i++)
+	for (uint32_t i = 0; i < j->n; i++) {
 		json_decref(j->c[i].value);
+		json_decref(j->c[i].before);
+	}
 	j->c = NULL;
 	j->n = j->n_ops = 0;
 	j->changed = j->refused = 0;

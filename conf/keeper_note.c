@@ -87,6 +87,17 @@ replayed_change(struct keeper *k, struct replayed *r, const struct job *j,
 	json_decref(record);
 }
 
+/* Done before, or there was nothing to do: the map cannot say, but history has what was before. */
+static void
+replayed_override(struct replayed *r, const struct job_change *c)
+{
+	if (c->refused || (c->has_op && c->outcome != OUTCOME_UNCHANGED))
+		return;
+	history_change_add(r->changes, (enum conf_kind)c->kind, c->id, c->source, c->override,
+	    c->before, c->value);
+	r->generation = MAX(r->generation, c->in_force);
+}
+
 /* The history that its first application would have had. */
 static void
 replayed_history(struct keeper *k, const struct job *j, const struct replayed *r)
@@ -111,6 +122,8 @@ note_unchanged(struct keeper *k, const struct job *j)
 		const struct job_change *c = &j->c[i];
 		const struct conf_object *o = c->has_op ? &j->ops[c->op].o : NULL;
 
+		if (c->override.n > 0)
+			replayed_override(&r, c);
 		if (c->forget && !c->refused)
 			replayed_change(k, &r, j, c, NULL);
 		if (o == NULL || c->refused || c->outcome != OUTCOME_UNCHANGED || !noted(k, j, o))
@@ -190,20 +203,17 @@ note_overrides(struct keeper *k, const struct job *j)
 	clock_rfc3339(clock_wall_us(), since);
 	for (uint32_t i = 0; i < j->n; i++) {
 		const struct job_change *c = &j->c[i];
-		const struct apply_op *o = &j->ops[c->op];
-		const struct override *v;
-		struct override like = {.kind = o->o.kind, .id = c->id};
+		struct override like = {.kind = (enum conf_kind)c->kind, .id = c->id};
 
-		if (!c->has_op || c->refused || o->o.override.n == 0)
+		if (c->refused || c->override.n == 0)
 			continue;
-		v = override_find(k->overrides, o->o.kind, c->id);
-		like.name = o->o.override;
-		like.source = o->o.source;
+		like.name = c->override;
+		like.source = c->source;
 		like.author = j->d.author;
 		like.since = str_of(since);
 		like.value = c->value;
-		like.own = v != NULL ? v->own : c->own;
-		like.digest = v != NULL ? v->digest : c->own_digest;
+		like.own = c->own;
+		like.digest = c->own_digest;
 		override_put(k->overrides, &k->remember, &like, like.own ? &like.digest : NULL);
 	}
 }
@@ -269,7 +279,6 @@ job_commit(struct keeper *k, struct job *j, struct apply **ap)
 	check_free(&report);
 	remember_cat(&k->remember, &ahead);
 	override_commit(k->overrides, &k->remember);
-	note_overrides(k, j);
 	j->changed += changed;
 	if (changed == 0)
 		return;
@@ -283,6 +292,7 @@ job_note(struct keeper *k, const struct job *j)
 {
 	note_unchanged(k, j);
 	note_gone(k, j);
+	note_overrides(k, j);
 	note_forgotten(k, j);
 	note_position(k, j);
 }

@@ -53,7 +53,10 @@ struct job_change {
 	uint32_t status;     /* of a refusal by other kinds than objects */
 	uint32_t at, n_text; /* its part of the job's check */
 	json_t *value;       /* patched, or a rollback's: owned */
-	/* a rollback's, where the object is not admin's: what its source says */
+	/* a rollback's, where the object is not admin's: the override's name, whose object it is,
+	 * what its source says (owned), and the digest of that */
+	struct str override, source;
+	json_t *before;
 	bool own;
 	struct digest own_digest;
 };

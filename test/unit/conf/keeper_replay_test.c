@@ -117,6 +117,74 @@ killed_at_any_step_of_a_turn(void **state)
 	}
 }
 
+/* A rollback of what is the files' may have been done when its keeper died: what the files say is
+ * remembered all the same, and the override holds until they say something else. */
+static void
+a_rollback_is_replayed(void **state)
+{
+	static const char *const at[] = {
+	    "after_journal", "before_commit", "after_commit", "before_fold", "after_fold"};
+
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		struct fixture *f;
+		char stop[64];
+		json_t *j;
+
+		if (i > 0)
+			setup(state);
+		f = *state;
+		snprintf(stop, sizeof(stop), "%s:kill", at[i]);
+		begun(f);
+		CHANGE(f, f->admin, 200, "{'changes':[" PUT("route", "mine", ROUTE("/1")) "]}");
+		sets_begin(&f->sets, "file", true);
+		sets_settings(&f->sets);
+		sets_listener(&f->sets, "main", "127.0.0.1:8080");
+		sets_service(&f->sets, "one", "10.0.0.1:80 10.0.0.2:80", 1);
+		sets_route(&f->sets, "r", "/v2/*", "one", NULL, NULL);
+		sets_route(&f->sets, "new", "/new", "one", NULL, NULL);
+		assert_true(change_all(f, 2, sets_end(&f->sets)).ok);
+		CHANGE(
+		    f, f->admin, 200, "{'changes':[{'op':'delete','kind':'route','id':'mine'}]}");
+		end(f);
+		start(f, stop);
+		ready(f);
+		send_document(f, f->admin, "{'rollback':2}");
+		wait_gone(f);
+		start(f, NULL);
+		ready(f);
+		for (int n = 0; n < 500 && journal_left(f) > 0; n++)
+			usleep(10000);
+		drain(f->admin);
+		SEES(f, CONF_ROUTE, "r", "{'path':['/v1/*'],'service':'one'}");
+		SEES(f, CONF_ROUTE, "new", "");
+		SEES(f, CONF_ROUTE, "mine", "{'path':['/1'],'service':'one'}");
+		j = ask(f, ASK_OVERRIDES, 0, 0, 200);
+		if (json_array_size(json_object_get(j, "overrides")) != 2)
+			fail_msg("%s: %zu overrides", at[i],
+			    json_array_size(json_object_get(j, "overrides")));
+		json_decref(j);
+		j = ask(f, ASK_DIFF, 2, 0, 200);
+		if (json_array_size(json_object_get(j, "changes")) != 0)
+			fail_msg("%s: history does not add up", at[i]);
+		json_decref(j);
+		/* the files say the same: both hold; then something else */
+		sets_begin(&f->sets, "file", true);
+		sets_settings(&f->sets);
+		sets_listener(&f->sets, "main", "127.0.0.1:8080");
+		sets_service(&f->sets, "one", "10.0.0.1:80 10.0.0.2:80", 1);
+		sets_route(&f->sets, "r", "/v2/*", "one", NULL, NULL);
+		sets_route(&f->sets, "new", "/new", "one", NULL, NULL);
+		assert_true(change_all(f, 3, sets_end(&f->sets)).ok);
+		SEES(f, CONF_ROUTE, "r", "{'path':['/v1/*'],'service':'one'}");
+		SEES(f, CONF_ROUTE, "new", "");
+		assert_true(change_all(f, 4, config(f, 3)).ok);
+		SEES(f, CONF_ROUTE, "r", "{'path':['/v3/*'],'service':'one'}");
+		end(f);
+		if (i + 1 < ARRAY_LEN(at))
+			teardown(state);
+	}
+}
+
 /* Who asked is answered by the next keeper, before it is greeted. */
 static void
 answers_come_from_the_next_keeper(void **state)
@@ -341,6 +409,7 @@ a_document_too_large_for_the_journal(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST_WITH(killed_at_any_step_of_a_turn, setup, teardown),
+    TEST_WITH(a_rollback_is_replayed, setup, teardown),
     TEST_WITH(answers_come_from_the_next_keeper, setup, teardown),
     TEST_WITH(an_instance_begins_with_all_that_is_remembered, setup, teardown),
     TEST_WITH(a_new_state_learns_from_the_map, setup, teardown),
