@@ -76,17 +76,21 @@ on_written(void *arg, const struct reply *r)
 {
 	struct ack *a = arg;
 
+	if (r == NULL)
+		return;
 	if (!reply_is_error(r)) {
-		if (r != NULL)
-			a->failing = false;
+		if (a->error[0] == '\0')
+			return;
+		a->error[0] = '\0';
+		a->on_change(a, false);
 		return;
 	}
-	a->failures++;
 	a->last[0] = '\0';
-	if (!a->failing)
+	if (a->error[0] == '\0')
 		log_warn(
 		    "console: this instance's acknowledgement cannot be written: %.200s", r->str.p);
-	a->failing = true;
+	snprintf(a->error, sizeof(a->error), "acknowledgement: %.200s", r->str.p);
+	a->on_change(a, true);
 }
 
 static void

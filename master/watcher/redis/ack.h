@@ -19,9 +19,10 @@ struct ack {
 	const struct sync *sync;
 	uint64_t expiry_ms;
 	char host[256];
-	char last[512]; /* what was said last, so that it is said once */
-	bool failing;
-	uint64_t failures;
+	char last[512];  /* what was said last, so that it is said once */
+	char error[256]; /* the last one could not be written: why; empty: it could */
+	/* One was refused (a->error), or is good again. */
+	void (*on_change)(struct ack *a, bool refused);
 };
 
 /* Says it when it differs from what was said last, or always. */

@@ -124,8 +124,16 @@ sync_changes(void *arg UNUSED, uint32_t id, struct str text)
 static void
 sync_told(void *arg UNUSED)
 {
-	status_sync(&redis.status, &redis.sync);
+	status_sync(&redis.status, &redis.sync, redis.ack.error);
 	ack_write(&redis.ack, false);
+}
+
+static void
+on_ack_change(struct ack *a, bool refused)
+{
+	if (refused)
+		status_ack_refused(&redis.status);
+	status_sync(&redis.status, &redis.sync, a->error);
 }
 
 static void
@@ -502,7 +510,8 @@ make_parts(void)
 	redis.ack = (struct ack){.conn = &redis.conn,
 	    .keys = &redis.keys,
 	    .sync = &redis.sync,
-	    .expiry_ms = redis.s.redis.acknowledge_expiry};
+	    .expiry_ms = redis.s.redis.acknowledge_expiry,
+	    .on_change = on_ack_change};
 	if (gethostname(redis.ack.host, sizeof(redis.ack.host) - 1) < 0)
 		snprintf(redis.ack.host, sizeof(redis.ack.host), "unknown");
 	redis.status.s = redis.w.beat != NULL ? &beat_procs(redis.w.beat)->console : NULL;

@@ -54,7 +54,7 @@ void
 status_down(struct status *t, const char *server, enum link_end how, const char *why)
 {
 	if (!t->down_said)
-		log_warn("console: %s: %s; what is in force stays", server, why);
+		log_warn("console: %s: %s; serving the last good configuration", server, why);
 	t->down_said = true;
 	put_state(t, CONSOLE_CONNECTING);
 	if (t->s == NULL)
@@ -95,7 +95,14 @@ say(struct status *t, const struct sync *s)
 }
 
 void
-status_sync(struct status *t, const struct sync *s)
+status_ack_refused(struct status *t)
+{
+	if (t->s != NULL)
+		COUNT(t->s->failures);
+}
+
+void
+status_sync(struct status *t, const struct sync *s, const char *ack)
 {
 	say(t, s);
 	if (t->s == NULL)
@@ -112,5 +119,5 @@ status_sync(struct status *t, const struct sync *s)
 	put_text(t->s->epoch, sizeof(t->s->epoch), s->at.known ? s->at.epoch : "");
 	put_text(t->s->hash, sizeof(t->s->hash), s->at.known ? s->at.hash : "");
 	if (s->live)
-		put_text(t->s->error, sizeof(t->s->error), s->error);
+		put_text(t->s->error, sizeof(t->s->error), s->error[0] != '\0' ? s->error : ack);
 }

@@ -20,6 +20,8 @@ void status_start(struct status *t);
 void status_up(struct status *t, const char *server);
 void status_down(struct status *t, const char *server, enum link_end how, const char *why);
 void status_bell(struct status *t, bool heard, const char *why);
-void status_sync(struct status *t, const struct sync *s);
+/* ack: why the acknowledgement cannot be written, or "". */
+void status_sync(struct status *t, const struct sync *s, const char *ack);
+void status_ack_refused(struct status *t);
 
 #endif

@@ -61,6 +61,7 @@ sync_trouble(struct sync *s, const char *fmt, ...)
 	va_end(ap);
 	sync_fields_clear(s);
 	batch_free(&s->batch);
+	s->troubled = true;
 	s->wanted = false;
 	s->ops->told(s->arg);
 	s->ops->later(s->arg, backoff_failed_jitter(&s->backoff, clock_ms()));
@@ -94,7 +95,7 @@ at_seen(const struct sync *s)
 bool
 sync_in_sync(const struct sync *s)
 {
-	return at_seen(s) && !s->wrong && s->mirror.n_refused == 0;
+	return at_seen(s) && !s->troubled && !s->wrong && s->mirror.n_refused == 0;
 }
 
 const char *
@@ -104,8 +105,10 @@ sync_word(const struct sync *s)
 		return "no_version";
 	if (s->guarded)
 		return s->deletions_guard ? "guard" : "error";
+	if (s->troubled)
+		return "error";
 	if (!at_seen(s))
-		return s->step == SYNC_IDLE && s->error[0] != '\0' ? "error" : "applying";
+		return "applying";
 	if (s->wrong)
 		return "wrong_hash";
 	return s->mirror.n_refused > 0 ? "refused" : "in_sync";
@@ -250,6 +253,7 @@ void
 sync_settled(struct sync *s)
 {
 	s->error[0] = '\0';
+	s->troubled = false;
 	if (s->wrong)
 		sync_say(s, "the console's content hash is not that of its objects");
 	else

@@ -67,6 +67,7 @@ struct sync {
 	struct version seen;
 	bool seen_reloads; /* `reloads` is what was seen first, or last */
 	uint64_t reloads;
+	bool troubled;        /* the last try to learn what Redis has failed */
 	bool guarded;         /* refused as a whole, until the version changes */
 	bool deletions_guard; /* for how much it would delete; otherwise it is tried again */
 	struct version guard;
