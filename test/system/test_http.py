@@ -448,7 +448,7 @@ def test_nobody_there(gateway):
     statuses = [gw.ask("GET", "/").status for _ in range(4)]
     assert statuses == [502, 502, 503, 503]
     assert time.monotonic() - began < 5
-    assert gw.ctl_json("services")["services"][0]["status"] == "down"
+    assert gw.ctl_json("services")["services"][0]["_status"]["status"] == "down"
 
 
 # --- trailers ----------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ def test_manual_says_what_decides(installed):
     """Precedence, values for templates, fields of the access log, reasons: from the tables that the worker is made of."""
     page = (installed / "usr/share/man/man5/gateway.conf.5").read_text()
     section = {s.split("\n", 1)[0]: s for s in page.split("\n.Sh ")[1:]}
-    assert section["WHICH ROUTE TAKES A REQUEST"].count("\n.It\n") == 7
+    assert section["WHICH ROUTE TAKES A REQUEST"].count("\n.It\n") == 8
     for name, table, form in (("VALUES OF THE REQUEST", "worker/policy/template.def", r'(?m)^VALUE\("([\w.]+)"'),
                               ("ACCESS LOG", "worker/obs/fields.def", r"(?m)^FIELD\((\w+)"),
                               ("ANSWERS OF THE GATEWAY ITSELF", "shm/reason.def", r'(?m)^REASON\(\w+, \d+, "(\w+)"')):
@@ -257,7 +257,7 @@ def test_containerfile():
     libs = {lib for lib in re.findall(r"(?m)^\s+(lib[\w-]+)\.so", linked)} - {
         "libc", "libm", "libdl", "librt", "libpthread", "libresolv", "libgcc_s", "libasan", "libubsan", "libstdc"}
     installed = set(re.findall(r"\b(lib[\w.-]+)", text.rsplit("FROM", 1)[1].split("rm -rf", 1)[0]))
-    package = {"libcrypto": "libssl3", "libcares": "libc-ares2", "libconfig": "libconfig9", "libjansson": "libjansson4",
+    package = {"libcrypto": "libssl3", "libssl": "libssl3", "libcares": "libc-ares2", "libconfig": "libconfig9", "libjansson": "libjansson4",
                "liblmdb": "liblmdb0", "libpcre2-8": "libpcre2-8-0", "libseccomp": "libseccomp2",
                "libhttp_parser": "libhttp-parser2.9",
                "libhiredis": "libhiredis0.14"}

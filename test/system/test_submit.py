@@ -83,8 +83,9 @@ def test_process_for_redis(gw):
     until(lambda: set(gw.children("redis")) - second, 10, "its successor")
     gw.reload("")
     until(lambda: not gw.children("redis"), 10, "it to leave")
-    assert len([line for line in gw.error_log().splitlines() if " error master" in line and "redis" in line]) == 1
+    gw.wait_log(r"error master.*redis \d+")
     gw.stop()
+    assert len([line for line in gw.error_log().splitlines() if " error master" in line and "redis" in line]) == 1
     gw.write_conf(REDIS, redis=free_port())
     gw.start()
     assert gw.child("redis") and gw.ask("GET", "/health").status == 200
