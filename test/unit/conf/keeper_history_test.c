@@ -276,8 +276,28 @@ a_put_of_the_console_ends_its_override(void **state)
 	end(f);
 }
 
+static void
+history_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+
+	begun(f);
+	for (unsigned i = 0; i < 110; i++)
+		CHANGE(f, f->admin, 200,
+		    "{'changes':[{'op':'put','kind':'route','id':'a','value':{'path':['/%u'],"
+		    "'service':'one'}}]}",
+		    i);
+	assert_int_equal(count(f, ASK_GENERATIONS, 0, 0, "generations"), 100);
+	json_decref(ask(f, ASK_DIFF, 5, 0, 410));
+	CHANGE(f, f->admin, 410, "{'rollback':5}");
+	CHANGE(f, f->admin, 200, "{'rollback':60}");
+	SEES(f, CONF_ROUTE, "a", "{'path':['/58'],'service':'one'}");
+	end(f);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(generations_are_written_down, setup, teardown),
+    TEST_WITH(history_is_bounded, setup, teardown),
     TEST_WITH(differences_are_net_and_go_both_ways, setup, teardown),
     TEST_WITH(admins_objects_go_back_directly, setup, teardown),
     TEST_WITH(file_objects_go_back_as_overrides, setup, teardown),

@@ -185,6 +185,36 @@ a_rollback_is_replayed(void **state)
 	}
 }
 
+/* A snapshot that was in force when its keeper died: what it deleted stays deleted. */
+static void
+a_snapshot_is_replayed(void **state)
+{
+	struct fixture *f = *state;
+	json_t *j;
+
+	begun(f);
+	CHANGE(f, f->redis, 200,
+	    "{'changes':[" PUT("route", "c1", ROUTE("/1")) "," PUT(
+		"route", "c2", ROUTE("/2")) "]}");
+	end(f);
+	start(f, "after_publish:kill");
+	ready(f);
+	send_document(f, f->redis,
+	    "{'whole':true,'partial':true,'allow_deletions':true,'changes':[" PUT(
+		"route", "c2", ROUTE("/3")) "]}");
+	wait_gone(f);
+	start(f, NULL);
+	ready(f);
+	assert_int_equal(answer(f, f->redis, f->asked).status, 200);
+	j = ask(f, ASK_STATE, 0, 0, 200);
+	assert_int_equal(json_integer_value(json_object_get(j, "objects")), 1);
+	json_decref(j);
+	reboot(f);
+	SEES(f, CONF_ROUTE, "c1", "");
+	SEES(f, CONF_ROUTE, "c2", "{'path':['/3'],'service':'one'}");
+	end(f);
+}
+
 /* Who asked is answered by the next keeper, before it is greeted. */
 static void
 answers_come_from_the_next_keeper(void **state)
@@ -410,6 +440,7 @@ a_document_too_large_for_the_journal(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(killed_at_any_step_of_a_turn, setup, teardown),
     TEST_WITH(a_rollback_is_replayed, setup, teardown),
+    TEST_WITH(a_snapshot_is_replayed, setup, teardown),
     TEST_WITH(answers_come_from_the_next_keeper, setup, teardown),
     TEST_WITH(an_instance_begins_with_all_that_is_remembered, setup, teardown),
     TEST_WITH(a_new_state_learns_from_the_map, setup, teardown),
