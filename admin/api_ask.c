@@ -15,6 +15,8 @@
 #include "shm/base/log.h"
 #include "shm/base/num.h"
 
+#define HELLO_GRACE_MS 1000 /* for what the new keeper still finds in its line */
+
 static void
 ask_again(struct admin *a, struct session *s)
 {
@@ -162,6 +164,8 @@ api_on_answer(struct admin *a, struct msg *m)
 		close(fd);
 }
 
+/* What the old keeper had written down the new one has answered by now, and what it had not taken
+ * yet the new one takes next. The rest was lost between the two. */
 static void
 hello_to(void *arg, struct session *s)
 {
@@ -169,14 +173,11 @@ hello_to(void *arg, struct session *s)
 
 	if (p == NULL || p->line != LINE_ADMIN_KEEPER)
 		return;
-	if (p->what == PENDING_ASK) {
+	if (p->what == PENDING_ASK)
 		ask_again(arg, s);
-		return;
-	}
-	log_warn(
-	    "admin: %s by %s: the keeper was replaced while it worked on it", p->doing, p->author);
-	session_problem(
-	    s, 503, "the keeper was replaced while it worked on this; look whether it was done");
+	else
+		session_hurry(s, HELLO_GRACE_MS,
+		    "the keeper was replaced while it worked on this; look whether it was done");
 }
 
 void

@@ -74,7 +74,9 @@ session_timeout(struct timer *t)
 {
 	struct session *s = container_of(t, struct session, timer);
 
-	if (s->state == SESSION_WAITING)
+	if (s->state == SESSION_WAITING && s->late != NULL)
+		session_problem(s, 503, "%s", s->late);
+	else if (s->state == SESSION_WAITING)
 		session_problem(s, 504, "no answer within %u s; the operation may still complete",
 		    ADMIN_WAIT_MS / 1000);
 	else
@@ -195,9 +197,17 @@ session_wait(struct session *s, void *pending, void (*pending_free)(void *pendin
 	s->pending = pending;
 	s->pending_free = pending_free;
 	s->state = SESSION_WAITING;
+	s->late = NULL;
 	s->id = ++s->server->next_id;
 	session_deadline(s, ADMIN_WAIT_MS);
 	return s->id;
+}
+
+void
+session_hurry(struct session *s, uint64_t ms, const char *words)
+{
+	s->late = words;
+	session_deadline(s, ms);
 }
 
 void

@@ -54,6 +54,7 @@ struct session {
 	/* What the caller wants to know again when the answer comes; freed with the wait. */
 	void *pending;
 	void (*pending_free)(void *pending);
+	const char *late;  /* what is said, with 503, when no answer comes; NULL: 504 */
 	bool bulk;         /* holds one of ADMIN_BULKS */
 	struct gbuf extra; /* further header lines of the answer */
 	struct gbuf in;
@@ -110,6 +111,8 @@ void session_problem_errors(struct session *s, unsigned status, json_t *errors, 
 /* Marks it waiting and gives it an id; the answer arrives by session_find. Takes `pending`, which
  * may be NULL. */
 uint32_t session_wait(struct session *s, void *pending, void (*pending_free)(void *pending));
+/* It waits so much longer at most, and is told these words with 503 then. */
+void session_hurry(struct session *s, uint64_t ms, const char *words);
 struct session *session_find(struct server *v, uint32_t id); /* NULL when it is gone */
 /* Calls fn for each session that waits; fn may answer it. */
 void server_each_waiting(struct server *v, void (*fn)(void *arg, struct session *s), void *arg);

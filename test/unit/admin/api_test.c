@@ -418,6 +418,14 @@ endpoints_and_verdicts_are_documents(void **state)
 	expect_status(f, fd, 200, "changed");
 }
 
+/* Until the session is answered: it waits a little for what the new keeper still has. */
+static void
+pass_grace(struct fixture *f)
+{
+	for (unsigned i = 0; i < 100 && f->a.server.n_sessions > 1; i++)
+		loop_turn(f->a.loop, 50);
+}
+
 /* What the old keeper worked on: a change may have been done, a question is asked again. */
 static void
 the_keeper_is_replaced(void **state)
@@ -431,10 +439,24 @@ the_keeper_is_replaced(void **state)
 	what = asked(f, f->keeper);
 	assert_int_equal(what, (uint64_t)ASK_GENERATIONS << 32 | 5);
 	hello(f);
+	pass_grace(f);
 	expect_status(f, change, 503, "look whether it was done");
 	assert_int_equal(asked(f, f->keeper), what);
 	answered(f, f->keeper, 200, "{\"generations\": []}");
 	expect_status(f, question, 200, "generations");
+}
+
+/* It lay in the line when the old one died: the new one takes it after its greeting. */
+static void
+the_new_keeper_has_it(void **state)
+{
+	struct fixture *f = *state;
+	int fd = request(f, "DELETE", V1 "/routes/a", "", "");
+
+	json_decref(taken(f, f->keeper, MSG_CHANGE));
+	hello(f);
+	changed(f, 200, "{\"changed\": 1}");
+	expect_status(f, fd, 200, "changed");
 }
 
 static void
@@ -567,6 +589,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(what_only_others_may_say, setup, teardown),
     TEST_WITH(endpoints_and_verdicts_are_documents, setup, teardown),
     TEST_WITH(the_keeper_is_replaced, setup, teardown),
+    TEST_WITH(the_new_keeper_has_it, setup, teardown),
     TEST_WITH(an_answer_nobody_waits_for, setup, teardown),
     TEST_WITH(publishing, setup, teardown),
     TEST_WITH(there_is_no_console, setup, teardown),
