@@ -41,7 +41,7 @@ struct fake {
 	unsigned rings, later;
 };
 
-static void
+UNUSED static void
 fake_ask(void *arg, struct command *c)
 {
 	struct fake *f = arg;
@@ -50,7 +50,7 @@ fake_ask(void *arg, struct command *c)
 	kit_words(c, f->asked, sizeof(f->asked));
 }
 
-static void
+UNUSED static void
 fake_change(void *arg, uint32_t id, struct str text)
 {
 	struct fake *f = arg;
@@ -65,19 +65,19 @@ fake_change(void *arg, uint32_t id, struct str text)
 	f->id = id;
 }
 
-static void
+UNUSED static void
 fake_told(void *arg)
 {
 	(void)arg;
 }
 
-static void
+UNUSED static void
 fake_ring(void *arg)
 {
 	((struct fake *)arg)->rings++;
 }
 
-static void
+UNUSED static void
 fake_later(void *arg, uint64_t ms)
 {
 	(void)ms;
@@ -88,7 +88,7 @@ static const struct sync_ops fake_ops = {fake_ask, fake_change, fake_told, fake_
 
 /* --- Redis ------------------------------------------------------------------------------------ */
 
-static void
+UNUSED static void
 fake_hash(const struct fake *f, char hash[65])
 {
 	struct mirror m;
@@ -102,7 +102,7 @@ fake_hash(const struct fake *f, char hash[65])
 		memcpy(hash, f->lie, 65);
 }
 
-static void
+UNUSED static void
 bulk(struct gbuf *g, const char *s)
 {
 	if (s == NULL)
@@ -111,7 +111,7 @@ bulk(struct gbuf *g, const char *s)
 		gbuf_printf(g, "$%zu\r\n%s\r\n", strlen(s), s);
 }
 
-static void
+UNUSED static void
 bulk_number(struct gbuf *g, uint64_t v)
 {
 	char text[24];
@@ -120,7 +120,7 @@ bulk_number(struct gbuf *g, uint64_t v)
 	bulk(g, v == 0 ? NULL : text);
 }
 
-static void
+UNUSED static void
 answer_version(const struct fake *f, struct gbuf *g)
 {
 	char hash[65];
@@ -143,7 +143,7 @@ value_of(const struct fake *f, const char *field)
 	return NULL;
 }
 
-static void
+UNUSED static void
 answer_fields(const struct fake *f, char *words, struct gbuf *g)
 {
 	struct gbuf values = {0};
@@ -156,7 +156,7 @@ answer_fields(const struct fake *f, char *words, struct gbuf *g)
 	gbuf_free(&values);
 }
 
-static void
+UNUSED static void
 answer_all(const struct fake *f, struct gbuf *g)
 {
 	gbuf_printf(g, "*%u\r\n", 2 * f->n);
@@ -166,7 +166,7 @@ answer_all(const struct fake *f, struct gbuf *g)
 	}
 }
 
-static void
+UNUSED static void
 answer_entries(const struct fake *f, uint64_t from, struct gbuf *g)
 {
 	struct gbuf list = {0};
@@ -196,7 +196,7 @@ answer_entries(const struct fake *f, uint64_t from, struct gbuf *g)
 }
 
 /* One answer, by what the keys are now. 0: nothing is asked. */
-static int
+UNUSED static int
 fake_redis(struct fake *f)
 {
 	char asked[sizeof(f->asked)], *at = asked, *part;
@@ -236,14 +236,14 @@ fake_redis(struct fake *f)
 	return 1;
 }
 
-static void
+UNUSED static void
 fake_forget_entries(struct fake *f)
 {
 	f->first = f->last;
 }
 
 /* As a publisher does it; value NULL deletes. */
-static void
+UNUSED static void
 fake_put(struct fake *f, const char *field, const char *value)
 {
 	unsigned i = 0;
@@ -272,7 +272,7 @@ fake_put(struct fake *f, const char *field, const char *value)
 /* --- the keeper ------------------------------------------------------------------------------- */
 
 /* Answers the document: status, and one field that is refused (NULL: none). 0: there is none. */
-static int
+UNUSED static int
 fake_keeper(struct fake *f, uint32_t status, const char *refused)
 {
 	json_t *changes, *list = json_array(), *body;
@@ -307,7 +307,7 @@ fake_keeper(struct fake *f, uint32_t status, const char *refused)
 }
 
 /* Answers both until nobody asks any more. */
-static void
+UNUSED static void
 fake_run(struct fake *f)
 {
 	for (unsigned i = 0; i < 100; i++)
@@ -316,19 +316,19 @@ fake_run(struct fake *f)
 	fail_msg("it never comes to rest");
 }
 
-static unsigned
+UNUSED static unsigned
 fake_changes(const struct fake *f)
 {
 	return (unsigned)json_array_size(json_object_get(f->document, "changes"));
 }
 
-static bool
+UNUSED static bool
 fake_is(const struct fake *f, const char *member)
 {
 	return json_is_true(json_object_get(f->document, member));
 }
 
-static int
+UNUSED static int
 fake_setup(void **state)
 {
 	struct fake *f = calloc(1, sizeof(*f));
@@ -340,7 +340,7 @@ fake_setup(void **state)
 	return 0;
 }
 
-static int
+UNUSED static int
 fake_teardown(void **state)
 {
 	struct fake *f = *state;
