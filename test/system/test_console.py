@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console from end to end: the reference publisher, real Redis, three instances with four workers each."""
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from console import Fleet
+from gateway import until
+from redis_server import RedisServer
+from test_console_faults import FAST, SITE, everywhere, text_route
+
+pytestmark = pytest.mark.xdist_group("console")
+TOP = Path(__file__).resolve().parents[2]
+
+
+class Publisher:
+    """contrib/console-publish as a person runs it."""
+
+    def __init__(self, server, *args):
+        self.options = ["--redis", f"127.0.0.1:{server.port}", "--author", "test", *args]
+
+    def __call__(self, *args, text="", status=0, env=None):
+        done = subprocess.run([TOP / "contrib/console-publish", *self.options, *args], input=text, text=True,
+                              capture_output=True, timeout=60, env={**os.environ, **(env or {})})
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def put(self, kind, id, value):
+        return self("put", kind, id, "-", text=json.dumps(value))
+
+
+@pytest.fixture
+def fleet(backend):
+    with RedisServer() as server:
+        with Fleet(SITE, 3, redis=f'addresses = "127.0.0.1:{server.port}"; {FAST}', workers=4,
+                   origin=backend().url) as gateways:
+            gateways.server = server
+            yield gateways
+
+
+def test_published_and_served_by_all(fleet):
+    """F-CFG-01, F-CFG-03, F-INST-02, R-2.3: put, changed, deleted; each time every worker of every instance."""
+    publish = Publisher(fleet.server)
+    assert publish.put("route", "a", text_route("/a", "one")) == "version 1\n"
+    assert publish("wait", "--instances", "3") == "version 1: 3 of 3\n"
+    everywhere(fleet, "/a", "one")
+    publish.put("route", "a", text_route("/a", "two"))
+    publish("wait", "--instances", "3")
+    everywhere(fleet, "/a", "two")
+    publish("delete", "route", "a")
+    publish("wait", "--instances", "3")
+    assert all(gw.ask("GET", "/a").status == 404 for gw in fleet for _ in range(8))
+    assert publish("acks").count("in sync") == 3
+    assert "number           3" in publish("version")
+
+
+def test_snapshot_and_guard(fleet, tmp_path):
+    """The whole set from a directory, then one that deletes most of it: an entry of the stream says so, so it is
+    meant; read as a snapshot it is refused until it is marked."""
+    publish = Publisher(fleet.server)
+    (tmp_path / "route").mkdir()
+    for i in range(10):
+        (tmp_path / f"route/r{i}.json").write_text(json.dumps(text_route(f"/r{i}", f"v{i}")))
+    assert publish("snapshot", str(tmp_path)) == "version 1\n"
+    assert publish("snapshot", str(tmp_path)) == "nothing to do\n"
+    publish("wait", "--instances", "3")
+    everywhere(fleet, "/r9", "v9")
+    for i in range(1, 10):
+        (tmp_path / f"route/r{i}.json").unlink()
+    r = fleet.server.client()
+    for gw in fleet:
+        gw.stop()
+    publish("snapshot", str(tmp_path))
+    r.delete("{gateway}:changes")
+    for gw in fleet:
+        gw.start()
+    until(lambda: publish("acks").count(" guard ") == 3, 15, "all to refuse it")
+    assert all(gw.ask("GET", "/r9").status == 200 for gw in fleet)
+    r.hset("{gateway}:version", "allow_deletions", r.hget("{gateway}:version", "number"))
+    r.publish("{gateway}:bell", "{}")
+    publish("wait", "--instances", "3")
+    assert all(gw.ask("GET", "/r9").status == 404 for gw in fleet)
+    everywhere(fleet, "/r0", "v0")
+
+
+def test_refused_is_named(fleet):
+    """A route to nowhere is refused by all, with its reason, and taken when its service comes. F-CFG-01"""
+    publish = Publisher(fleet.server)
+    publish.put("route", "x", {"path": "/x", "service": "nowhere"})
+    assert "3" not in publish("wait", "--timeout", "1", status=1)
+    until(lambda: publish("acks").count("route x: ") == 3, 10, "all to name it")
+    publish.put("service", "nowhere", {"url": "http://127.0.0.1:1"})
+    publish("wait", "--instances", "3")
+
+
+def test_reload_all(fleet):
+    """gatewayctl reload --all, by its counter in Redis: every instance loads its files again. F-CFG-03"""
+    publish = Publisher(fleet.server)
+    publish.put("route", "a", text_route("/a", "one"))
+    publish("wait", "--instances", "3")
+    assert publish("reload") == "reload 1\n"
+    for gw in fleet:
+        gw.wait_log("all instances are to load their files again")
+        gw.wait_log("redis asks for a reload")
+
+
+def test_verdict_and_endpoints(fleet, backend):
+    """Outside of generations: an endpoint's verdict, and a service's endpoints. R-2.3"""
+    publish = Publisher(fleet.server)
+    one, two = backend(), backend()
+    publish.put("service", "mine", {"url": one.url})
+    publish.put("route", "s", {"path": "/s/*", "service": "mine"})
+    publish("wait", "--instances", "3")
+    assert all(gw.ask("GET", "/s/x").status == 200 for gw in fleet)
+    endpoint = "mine/" + one.url.split("//")[1]
+    publish("verdict", endpoint, "down", "--expires", "1h")
+    publish("wait", "--instances", "3")
+    assert all(gw.ask("GET", "/s/x").status == 503 for gw in fleet)
+    publish("endpoints", "mine", two.url)
+    publish("wait", "--instances", "3")
+    until(lambda: all(gw.ask("GET", "/s/x").status == 200 for gw in fleet), 10, "the other endpoint")
+    publish("endpoints", "mine")
+    publish("verdict", endpoint, "none")
+    publish("wait", "--instances", "3")
+    until(lambda: all(gw.ask("GET", "/s/x").status == 200 for gw in fleet), 10, "the first endpoint")
