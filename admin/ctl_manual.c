@@ -52,8 +52,16 @@ ctl_manual(FILE *f)
 	manual_commands(f);
 	fprintf(f,
 	    ".Sh EXIT STATUS\n"
-	    "0 done; 1 refused or failed by the gateway, or no route matched; 2 wrong usage;\n"
-	    "3 the gateway cannot be reached.\n"
+	    "0 done; 1 refused or failed by the gateway, no route matched, or not every instance "
+	    "has\n"
+	    "the console's newest version; 2 wrong usage; 3 the gateway cannot be reached.\n"
+	    ".Sh FILES OF OBJECTS\n"
+	    ".Cm apply\nand\n.Cm diff\nread lists of listeners, services and routes: files in the "
+	    "form of\n.Xr gateway.conf 5\n(names ending in .conf), or JSON (.json) as\n"
+	    ".Cm export\nprints it; a JSON file may also be a change document with\n"
+	    ".Dq changes .\nOf a directory, its *.conf and *.json in order of their names, as one "
+	    "generation.\nSettings of the instance in them are passed over, with a word.\n"
+	    "What is left out of the files stays as it is.\n"
 	    ".Sh ROLES\n"
 	    "Root and the gateway's own user are admin; members of the gateway's group are "
 	    "viewers,\n"
@@ -61,6 +69,9 @@ ctl_manual(FILE *f)
 	    "says otherwise where it is set.\n"
 	    ".Sh EXAMPLES\n.Bd -literal\n"
 	    "gatewayctl reload && gatewayctl status\n"
+	    "gatewayctl diff -f objects.d && gatewayctl apply -f objects.d --comment 'release 7'\n"
+	    "gatewayctl set service orders balancer=least_connections timeouts.connect=500ms\n"
+	    "gatewayctl rollout status --wait 30s || gatewayctl rollback 41\n"
 	    "gatewayctl routes test GET http://api.example.com/orders/7 'X-Beta: 1'\n"
 	    "gatewayctl endpoints drain orders 10.0.0.7:8080 30m\n"
 	    ".Ed\n.Sh SEE ALSO\n.Xr gateway.conf 5 ,\n.Xr gateway 8\n");
