@@ -186,6 +186,6 @@ api_on_hello(struct admin *a, struct msg *m)
 	uint64_t generation = msg_u64(m);
 
 	(void)msg_str(m);
-	log_info("admin: another keeper is up, at generation %" PRIu64, generation);
+	log_debug("admin: the keeper began, at generation %" PRIu64, generation);
 	server_each_waiting(&a->server, hello_to, a);
 }

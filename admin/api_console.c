@@ -17,14 +17,22 @@ shared_text(const char *text, size_t cap)
 
 /* What the instance serves by, in words. */
 static const char *
-serving_words(bool configured, uint32_t state, bool in_sync)
+serving_words(const struct console_status *s, bool configured, uint32_t state)
 {
+	bool same = LOAD(s->number) == LOAD(s->seen);
+
 	if (!configured)
 		return "files and admin API; there is no console";
 	if (state != CONSOLE_LIVE)
 		return "serving the last good configuration: the console is away";
-	return in_sync ? "the console's configuration"
-		       : "serving the last good configuration: the console has a newer one";
+	if (LOAD(s->in_sync) != 0)
+		return "the console's configuration";
+	if (LOAD(s->seen) == 0)
+		return "serving the last good configuration: nothing is published in Redis";
+	if (same && LOAD(s->refused) > 0)
+		return "the console's configuration, without what is wrong in it";
+	return same ? "the console's configuration, but see error"
+		    : "serving the last good configuration: the console has another version";
 }
 
 json_t *
@@ -42,7 +50,7 @@ console_json(struct call *c)
 	if (configured && state == CONSOLE_OFF)
 		state = CONSOLE_CONNECTING;
 	json_object_set_new(j, "state", json_string(state_words[state]));
-	json_object_set_new(j, "serving", json_string(serving_words(configured, state, sync)));
+	json_object_set_new(j, "serving", json_string(serving_words(s, configured, state)));
 	json_object_set_new(j, "server", shared_text(s->server, sizeof(s->server)));
 	json_object_set_new(j, "since", json_of_wall(LOAD(s->since_us)));
 	json_object_set_new(j, "epoch", shared_text(s->epoch, sizeof(s->epoch)));

@@ -123,8 +123,20 @@ print_error(const json_t *e)
 	if (json_is_string(e))
 		fprintf(stderr, "%s\n", json_string_value(e));
 	else
-		fprintf(stderr, "%s%s%s\n", where != NULL ? where : "", where != NULL ? ": " : "",
-		    message != NULL ? message : "");
+		fprintf(stderr, "%s%s%s\n", where != NULL ? where : "",
+		    where != NULL && where[0] != '\0' ? ": " : "", message != NULL ? message : "");
+}
+
+/* A single error is the problem's detail as well. */
+static bool
+says_the_same(const json_t *errors, const char *detail)
+{
+	const char *message =
+	    json_string_value(json_object_get(json_array_get(errors, 0), "message"));
+	size_t n = message != NULL ? strlen(message) : 0, d = detail != NULL ? strlen(detail) : 0;
+
+	return json_array_size(errors) == 1 && n > 0 && d >= n &&
+	       strcmp(detail + (d - n), message) == 0;
 }
 
 /* What the gateway said against it: the report's lines, the errors, the problem's detail. */
@@ -140,7 +152,8 @@ ctl_print_refusal(const struct ctl *c, const json_t *j, int status)
 		return;
 	}
 	json_array_foreach(report, i, e) fprintf(stderr, "%s\n", json_string_value(e));
-	json_array_foreach(errors, i, e) print_error(e);
+	if (!says_the_same(errors, detail))
+		json_array_foreach(errors, i, e) print_error(e);
 	if (detail != NULL)
 		fprintf(stderr, "gatewayctl: %s\n", detail);
 	else if (json_array_size(report) == 0)

@@ -65,9 +65,13 @@ table_rollout(const json_t *j)
 	json_t *list = json_object_get(j, "instances"), *one;
 	size_t i;
 
-	printf("version %" JSON_INTEGER_FORMAT " of epoch %s: %" JSON_INTEGER_FORMAT
-	       " of %" JSON_INTEGER_FORMAT " instances\n\n",
-	    number_of(j, "number"), text_of(j, "epoch"), rollout_good(j), number_of(j, "of"));
+	if (number_of(j, "number") == 0)
+		printf("nothing is published in Redis yet\n\n");
+	else
+		printf("version %" JSON_INTEGER_FORMAT " of epoch %s: %" JSON_INTEGER_FORMAT
+		       " of %" JSON_INTEGER_FORMAT " instances\n\n",
+		    number_of(j, "number"), text_of(j, "epoch"), rollout_good(j),
+		    number_of(j, "of"));
 	ctl_table(list, cols, ARRAY_LEN(cols));
 	json_array_foreach(list, i, one)
 	{

@@ -52,6 +52,23 @@ ctl_usage(const struct ctl_command *k)
 	return CTL_USAGE;
 }
 
+/* The commands that begin with this word; false: there is none. */
+static bool
+print_group(const char *word)
+{
+	size_t n = strlen(word);
+	bool any = false;
+
+	for (const struct ctl_command *k = ctl_commands; k->words != NULL; k++) {
+		if (strncmp(k->words, word, n) != 0 || k->words[n] != ' ')
+			continue;
+		fprintf(stderr, "%s gatewayctl %s%s%s\n", any ? "      " : "usage:", k->words,
+		    k->args[0] != '\0' ? " " : "", k->args);
+		any = true;
+	}
+	return any;
+}
+
 static int
 ctl_dispatch(struct ctl *c, int argc, char **argv)
 {
@@ -69,7 +86,9 @@ ctl_dispatch(struct ctl *c, int argc, char **argv)
 	fprintf(stderr, "gatewayctl: no such command:");
 	for (int i = 0; i < argc && i < 3; i++)
 		fprintf(stderr, " %s", argv[i]);
-	fprintf(stderr, "\nSee gatewayctl --help for the list.\n");
+	fprintf(stderr, "\n");
+	if (!print_group(argv[0]))
+		fprintf(stderr, "See gatewayctl --help for the list.\n");
 	return CTL_USAGE;
 }
 
