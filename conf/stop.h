@@ -4,12 +4,13 @@
  * (SIGKILL) with ":kill" behind the name; with ":once", only the first process of its kind dies.
  * Nothing without it.
  *
- *	GATEWAY_TEST_KEEPER_STOP	of a transaction: after_compile, before_commit, after_commit,
- *		after_publish; of a turn: after_journal, after_document (between two), before_fold,
- *		after_fold, before_answer. The first change set of an instance passes unharmed, or
- *		there would be nothing to test.
+ *	GATEWAY_TEST_KEEPER_STOP	of a transaction: after_compile, before_commit,
+ *		after_commit, after_publish; of a turn: after_journal, after_document
+ *		(between two), before_fold, after_fold, before_answer
  *	GATEWAY_TEST_REDIS_STOP		before_read, after_read, before_change, after_change,
  *		before_acknowledge, after_acknowledge
+ *
+ * The first change set of an instance passes unharmed, or there would be nothing to test.
  */
 #ifndef GW_STOP_H
 #define GW_STOP_H

@@ -133,13 +133,13 @@ look_at(const struct place *at, const char **error_r)
 static int
 put_meta(struct state_txn *t, const char **error_r)
 {
-	char schema[12], readable[12];
+	char schema[32], readable[32];
 	const struct {
 		struct str key, value;
 	} words[] = {
 	    {STR("format"), STR(STATE_FORMAT)},
-	    {STR("schema"), {schema, (size_t)sprintf(schema, "%u", t->s->schema)}},
-	    {STR("readable"), {readable, (size_t)sprintf(readable, "%u", t->s->readable)}},
+	    {STR("schema"), {schema, num_u64_text(t->s->schema, schema)}},
+	    {STR("readable"), {readable, num_u64_text(t->s->readable, readable)}},
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
@@ -170,14 +170,13 @@ static int
 read_seal(struct state_txn *t, const char **error_r)
 {
 	struct str key = STR("seal"), record, text;
-	char expect[STATE_SEAL_ROOM], digits[17] = "";
+	char expect[STATE_SEAL_ROOM];
 	uint64_t sum;
 
 	if (db_get(t->t, t->s->table[STATE_META], key, &record) != 1 ||
-	    state_unseal(STATE_META, key, record, &text, &sum) < 0 || text.n < 16)
+	    state_unseal(STATE_META, key, record, &text, &sum) < 0 || text.n < 16 ||
+	    num_hex(str_sub(text, text.n - 16, text.n), UINT64_MAX, &t->sums) < 0)
 		return state_fail(error_r, "its seal cannot be read");
-	memcpy(digits, text.p + text.n - 16, 16); /* other records follow it at once */
-	t->sums = strtoull(digits, NULL, 16);
 	t->s->sums = t->sums;
 	if (!str_eq(text, state_seal_text(
 			      t->s->schema, t->s->readable, db_txn_id(t->t) - 1, t->sums, expect)))
