@@ -268,7 +268,7 @@ def test_asks_for_a_password(backend):
         for gw in fleet:
             until(lambda gw=gw: "NOAUTH" in status(gw)["error"], 10, "the words")
             assert status(gw)["state"] != "live"
-        r = server.client(password="letmein")
+        r = server.client(password="letmein")  # lint: no secret
         r.config_set("requirepass", "")
         console = Console(server.client())
         console.put("route", "a", text_route("/a", "two"))
