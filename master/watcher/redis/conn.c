@@ -311,7 +311,7 @@ on_unit(void *arg, const struct reply *r)
 
 	if (r == NULL && u->aside)
 		r = &unreachable;
-	if (!reply_is_error(r)) {
+	if (r == NULL || !reply_is_error(r)) {
 		unit_end(u, r);
 		return;
 	}

@@ -52,18 +52,6 @@ reply_str(const struct reply *r)
 	return r->str;
 }
 
-bool
-reply_is_error(const struct reply *r)
-{
-	return r != NULL && r->type == REPLY_ERROR;
-}
-
-bool
-reply_is_array(const struct reply *r, size_t at_least)
-{
-	return r != NULL && r->type == REPLY_ARRAY && r->n >= at_least;
-}
-
 int
 reply_u64(const struct reply *r, uint64_t *v_r)
 {

@@ -33,8 +33,16 @@ void reply_free(struct reply **r);
 const struct reply *reply_at(const struct reply *r, size_t i);
 /* Its text: strings and status; STR_NONE of anything else. */
 struct str reply_str(const struct reply *r);
-bool reply_is_error(const struct reply *r);
-bool reply_is_array(const struct reply *r, size_t at_least);
+static inline bool
+reply_is_error(const struct reply *r)
+{
+	return r != NULL && r->type == REPLY_ERROR;
+}
+static inline bool
+reply_is_array(const struct reply *r, size_t at_least)
+{
+	return r != NULL && r->type == REPLY_ARRAY && r->n >= at_least;
+}
 /* An integer, or text that is a number without a sign: 1 or 0. */
 int reply_u64(const struct reply *r, uint64_t *v_r) NODISCARD;
 

@@ -209,8 +209,10 @@ fake_redis(struct fake *f)
 	memcpy(asked, f->asked, sizeof(asked));
 	f->asked[0] = '\0';
 	while ((part = strsep(&at, "|")) != NULL) {
-		char *key = strchr(part, ' '), *rest = key ? strchr(key + 1, ' ') : NULL;
+		char none[2] = " ", *key = strchr(part, ' ');
+		char *rest = key != NULL ? strchr(key + 1, ' ') : none;
 
+		rest = rest != NULL ? rest : none;
 		n += strcmp(part, "MULTI") != 0 && strcmp(part, "EXEC") != 0;
 		if (strncmp(part, "HMGET {p}:version", 17) == 0)
 			answer_version(f, &body);
@@ -275,13 +277,14 @@ fake_put(struct fake *f, const char *field, const char *value)
 UNUSED static int
 fake_keeper(struct fake *f, uint32_t status, const char *refused)
 {
-	json_t *changes, *list = json_array(), *body;
+	json_t *changes, *list, *body;
 	json_t *document = f->document;
 	char *text;
 
 	if (document == NULL)
 		return 0;
 	f->document = NULL;
+	list = json_array();
 	changes = json_object_get(document, "changes");
 	for (size_t i = 0; i < json_array_size(changes); i++) {
 		const json_t *c = json_array_get(changes, i);
