@@ -15,6 +15,7 @@
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
+#include "shm/base/rnd.h"
 
 static const struct h1_limits admin_limits = {
     .request_line = 8 * 1024,
@@ -520,8 +521,13 @@ void
 server_init(struct server *v, struct loop *loop, server_request_f *on_request,
     server_accept_f *on_accept, server_bulk_f *is_bulk)
 {
-	*v = (struct server){
-	    .loop = loop, .on_request = on_request, .on_accept = on_accept, .is_bulk = is_bulk};
+	/* Ids begin anywhere: the lines outlive us, and an answer meant for a predecessor must not
+	 * meet a session of ours. */
+	*v = (struct server){.loop = loop,
+	    .next_id = (uint32_t)rnd_u64(),
+	    .on_request = on_request,
+	    .on_accept = on_accept,
+	    .is_bulk = is_bulk};
 	list_init(&v->sessions);
 	for (unsigned i = 0; i < ARRAY_LEN(v->listeners); i++) {
 		v->listeners[i].server = v;

@@ -10,6 +10,7 @@
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/enc.h"
+#include "shm/base/rnd.h"
 
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 10000
@@ -22,8 +23,14 @@ void
 sync_init(struct sync *s, const struct sync_ops *ops, void *arg, const struct keys *keys,
     double deletions)
 {
-	*s = (struct sync){
-	    .ops = ops, .arg = arg, .keys = keys, .deletions = deletions, .whole = true};
+	/* Ids begin anywhere: the line to the keeper outlives us, and what it answers to a
+	 * predecessor is not ours. */
+	*s = (struct sync){.ops = ops,
+	    .arg = arg,
+	    .keys = keys,
+	    .deletions = deletions,
+	    .whole = true,
+	    .id = (uint32_t)rnd_u64()};
 	mirror_init(&s->mirror);
 	backoff_init(&s->backoff, RETRY_MIN_MS, RETRY_MAX_MS);
 }

@@ -583,7 +583,19 @@ the_description_is_whole(void **state)
 	free(text);
 }
 
+/* The lines outlive a process: an answer to its predecessor must not meet a session of its own. */
+static void
+ids_begin_anywhere(void **state)
+{
+	struct fixture *f = *state;
+	struct server other;
+
+	server_init(&other, f->a.loop, api_request, accepted, api_is_bulk);
+	assert_int_not_equal(other.next_id, f->a.server.next_id);
+}
+
 static const struct CMUnitTest tests[] = {
+    TEST_WITH(ids_begin_anywhere, setup, teardown),
     TEST_WITH(put_becomes_a_document, setup, teardown),
     TEST_WITH(conditions_and_dry_run, setup, teardown),
     TEST_WITH(what_only_others_may_say, setup, teardown),
