@@ -126,3 +126,29 @@ def test_verdict_and_endpoints(fleet, backend):
     publish("verdict", endpoint, "none")
     publish("wait", "--instances", "3")
     until(lambda: all(gw.ask("GET", "/s/x").status == 200 for gw in fleet), 10, "the first endpoint")
+
+
+def test_admin_api_publishes(backend):
+    """redis.publish: a change through one instance's admin API goes to all; from a flushed Redis nothing is begun
+    anew. S-AD-1"""
+    with RedisServer() as server, \
+            Fleet(SITE, 3, redis=f'addresses = "127.0.0.1:{server.port}"; publish = true; {FAST}', workers=4,
+                  origin=backend().url) as fleet:
+        publish = Publisher(server)
+        until(lambda: all(gw.metric("gateway_console_connected") == 1 for gw in fleet), 10, "the connections")
+        for i in range(5):
+            answer = fleet[i % 3].api("PUT", f"/api/gateway/v1/routes/p{i}",
+                                      json.dumps(text_route(f"/p{i}", f"v{i}")).encode(),
+                                      (("Content-Type", "application/json"),))
+            assert answer.status in (200, 201, 202), answer.body
+        publish("wait", "--instances", "3")
+        for i in range(5):
+            everywhere(fleet, f"/p{i}", f"v{i}")
+        assert fleet[1].api("DELETE", "/api/gateway/v1/routes/p0").status in (200, 202, 204)
+        publish("wait", "--instances", "3")
+        assert all(gw.ask("GET", "/p0").status == 404 for gw in fleet)
+        server.client().flushall()
+        answer = fleet[0].api("PUT", "/api/gateway/v1/routes/late", json.dumps(text_route("/late", "x")).encode(),
+                              (("Content-Type", "application/json"),))
+        assert answer.status == 409 and b"lost the console's objects" in answer.body
+        everywhere(fleet, "/p4", "v4")
