@@ -35,6 +35,7 @@ def pair(backend):
     with RedisServer() as server, fleet(server, backend) as gateways:
         for gw in gateways:
             until(lambda gw=gw: live(gw), 20, "the console")
+        until(lambda: gateways[0].api("GET", V1 + "/rollout").json()["of"] == 2, 20, "both to be known")
         yield server, gateways
 
 
@@ -107,6 +108,9 @@ def test_while_redis_is_away(pair):
 def test_rollout_status(pair):
     """N of N when every instance acknowledged the newest version; else who did not, and why; exit 0 and 1."""
     server, gateways = pair
+    done = gateways[0].ctl("rollout", "status", check=False)
+    assert done.returncode == 1 and "nothing is published" in done.stdout and "gw1" in done.stdout, \
+        "who is waited for is known before the first version"
     put(gateways[0], "/routes/p", {"path": "/p", "service": "s"})
     done = gateways[1].ctl("rollout", "status", "--wait", "20s")
     assert re.search(r"version 1 of epoch \S+: 2 of 2 instances", done.stdout), done.stdout

@@ -3,6 +3,8 @@
 S-AD-1, F-INST-02, F-INST-03"""
 import json
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +87,19 @@ def test_status_through_an_outage(backend):
         server.start()
         says("nothing is published")  # it kept nothing
         assert gw.ask("GET", "/a").status == 200
+
+
+def test_curl_of_the_guide(gateway, backend):
+    """The calls that contrib/doc/changes shows for curl do what they say. S-AD-1"""
+    gw = gateway(SITE, origin=backend().url)
+    gw.api("PUT", "/api/gateway/v1/routes/orders", b'{"path": "/orders", "service": "s"}',
+           (("Content-Type", "application/json"),))
+    guide = (Path(__file__).resolve().parents[2] / "contrib/doc/changes").read_text()
+    lines = [line.strip() for line in re.sub(r" *\\\n *", " ", guide).splitlines()]
+    calls = [line.split("    ")[0] for line in lines if line.startswith("curl ")]
+    assert len(calls) == 2
+    for call in calls:
+        done = subprocess.run(call.replace("/run/gateway/admin.sock", gw.socket), shell=True, capture_output=True,
+                              text=True, check=True)
+        assert json.loads(done.stdout).get("status", 200) < 300, done.stdout
+    assert gw.ctl_json("get", "route", "orders")["priority"] == 10

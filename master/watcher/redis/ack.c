@@ -115,6 +115,8 @@ send_instance(struct ack *a)
 	snprintf(score, sizeof(score), "%llu", (unsigned long long)now);
 	snprintf(old, sizeof(old), "(%llu", (unsigned long long)(now - ACK_REMEMBERED_S * 1000));
 	COMMAND(&c, STR("ZADD"), a->keys->instances, str_of(score), a->keys->instance);
+	conn_send(a->conn, &c, on_written, a);
+	command_free(&c);
 	COMMAND(&c, STR("ZREMRANGEBYSCORE"), a->keys->instances, STR("-inf"), str_of(old));
 	conn_send(a->conn, &c, on_written, a);
 	command_free(&c);
@@ -128,8 +130,9 @@ ack_write(struct ack *a, bool always)
 	char now[sizeof(a->last)];
 	char *text;
 
-	/* Where no console is, nobody asked. */
-	if (!s->seen_known || !s->live)
+	/* Not looked yet. Without a version it is said as well: who is waited for must be known
+	 * before the first one comes. */
+	if (!s->live || (!s->seen_known && s->error[0] == '\0'))
 		return;
 	snprintf(now, sizeof(now), "%s %llu %s %s %zu %s", s->at.epoch,
 	    (unsigned long long)s->at.number, s->at.hash, word, s->mirror.n_refused, s->error);
