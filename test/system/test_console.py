@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from console import Fleet
+from console import Console, Fleet, field_hash, xor
 from gateway import until
-from redis_server import RedisServer
+from redis_server import RedisCluster, RedisServer
 from test_console_faults import FAST, SITE, everywhere, text_route
 
 pytestmark = pytest.mark.xdist_group("console")
@@ -152,3 +152,63 @@ def test_admin_api_publishes(backend):
                               (("Content-Type", "application/json"),))
         assert answer.status == 409 and b"lost the console's objects" in answer.body
         everywhere(fleet, "/p4", "v4")
+
+
+def test_ask_in_a_cluster(backend):
+    """Keys that have left for another node while the slot has not: ASK is followed for reading and for
+    acknowledgements, and the connection stays until MOVED says otherwise. F-INST-03"""
+    with RedisCluster() as cluster:
+        source, slot = cluster.owner("{gateway}:objects")
+        target = next(n for n in cluster.nodes if n is not source)
+        with Fleet(SITE, 2, redis=f'addresses = "127.0.0.1:{source.port}"; mode = "cluster"; {FAST}', workers=2,
+                   origin=backend().url) as fleet:
+            console = Console(source.client())
+            console.put("route", "w", text_route("/w", "one"))
+            fleet.wait_applied(console)
+            ids = [n.client().execute_command("CLUSTER", "MYID") for n in (source, target)]
+            target.client().execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+            source.client().execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+            keys = source.client().execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100)
+            source.client().execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            number = publish_asking(target, console)
+            everywhere(fleet, "/w", "two")
+            asked = target.client().connection_pool.get_connection("_")
+            until(lambda: all(acknowledged(asked, console, gw) == number for gw in fleet), 10, "acknowledgements")
+            assert not any("moved the keys" in gw.error_log() for gw in fleet)
+            for n in cluster.nodes:
+                n.client().execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+            console = Console(target.client())
+            console.put("route", "w", text_route("/w", "three"))
+            fleet.wait_applied(console)
+            everywhere(fleet, "/w", "three")
+
+
+def asking(connection, *words):
+    for command in (("ASKING",), words):
+        connection.send_command(*command)
+        reply = connection.read_response()
+    return reply
+
+
+def acknowledged(connection, console, gw):
+    text = asking(connection, "GET", console.key("ack:" + gw.instance))
+    return json.loads(text)["number"] if text else 0
+
+
+def publish_asking(node, console):
+    """A version published at a node that imports the slot."""
+    c = node.client().connection_pool.get_connection("_")
+    number, field = console.number + 1, "route/w"
+    text = json.dumps({"schema": 1, "value": text_route("/w", "two")})
+    old = asking(c, "HGET", console.key("objects"), field)
+    total = bytes.fromhex(asking(c, "HGET", console.key("version"), "hash"))
+    total = xor(total, xor(field_hash(field, old), field_hash(field, text))).hex()
+    asking(c, "MULTI")
+    for words in (("HSET", console.key("objects"), field, text),
+                  ("HSET", console.key("version"), "number", number, "hash", total),
+                  ("XADD", console.key("changes"), f"{number}-0", "epoch", console.epoch, "number", number,
+                   "hash", total, "document", json.dumps({"changes": [{"kind": "route", "id": "w"}]})),
+                  ("EXEC",)):
+        c.send_command(*words)
+        c.read_response()
+    return number

@@ -311,11 +311,12 @@ on_unit(void *arg, const struct reply *r)
 
 	if (r == NULL && u->aside)
 		r = &unreachable;
-	if (r == NULL || !reply_is_error(r)) {
+	/* What the other node says of its own accord is not about our connection. */
+	if (r == NULL || !reply_is_error(r) || u->aside) {
 		unit_end(u, r);
 		return;
 	}
-	if (cluster && !u->aside && target_redirect(r->str, "ASK", &c->now, &to) == 1) {
+	if (cluster && target_redirect(r->str, "ASK", &c->now, &to) == 1) {
 		send_aside(u, &to);
 		return;
 	}
@@ -354,6 +355,7 @@ conn_send(struct conn *c, const struct command *cmd, link_reply_f *fn, void *arg
 
 /* --- the other node --------------------------------------------------------------------------- */
 
+/* ASKING is for the command behind it, or for the transaction that one begins. */
 static void
 send_asking(struct unit *u)
 {

@@ -43,7 +43,8 @@ struct conn {
 /* 1; -1 with words. */
 int conn_init(struct conn *c, const struct conn_opts *o, const char **error_r) NODISCARD;
 void conn_start(struct conn *c);
-/* Not up: fn gets NULL at once. */
+/* One command, or one transaction: what else is sent together fails while a cluster moves the keys.
+ * Not up: fn gets NULL at once. */
 void conn_send(struct conn *c, const struct command *cmd, link_reply_f *fn, void *arg);
 /* Sentinels are asked whether the master is still that one. */
 void conn_check(struct conn *c);
