@@ -399,7 +399,7 @@ def test_pipelined_and_kept_alive(site):
 
 @pytest.mark.skipif(not ROOT, reason="needs root to become others")
 def test_roles(gateway, backend):
-    """By default root is admin, the gateway's group looks, others get nothing; a table says otherwise."""
+    """By default root is admin, the gateway's group looks, others get nothing; a table says otherwise. F-SEC-03"""
     b = backend()
     gw = gateway(SITE, one=b.url, two=b.url.replace("127.0.0.1", "127.0.0.2"))
     shutil.copy(gw.ctl_binary, gw.dir / "gatewayctl")

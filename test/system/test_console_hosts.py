@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three instances in network namespaces of their own, as three hosts would be, and one Redis. F-INST-01..03
+"""Three instances in network namespaces of their own, as three hosts would be, and one Redis. F-INST-01, F-INST-02,
+F-INST-03, F-CFG-03
 
 Needs root, and a kernel that lets it make namespaces; elsewhere the tests say so and are skipped."""
 import os
