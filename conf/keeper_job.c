@@ -337,6 +337,15 @@ take_report(struct job *j, const struct conf_check *report)
 	}
 }
 
+/* What was refused by itself was not said: no override ends by it. */
+static void
+spare_overrides(struct keeper *k, const struct job *j)
+{
+	for (uint32_t i = 0; i < j->n_ops; i++)
+		if (j->ops[i].outcome >= OUTCOME_ABSENT)
+			override_spare(k->overrides, j->ops[i].o.kind, j->ops[i].o.id);
+}
+
 struct apply *
 job_compile(struct keeper *k, struct job *j)
 {
@@ -354,6 +363,7 @@ job_compile(struct keeper *k, struct job *j)
 	check_init(&report);
 	a = apply_compile(&k->store, &in, &report);
 	take_report(j, &report);
+	spare_overrides(k, j);
 	if (a == NULL) {
 		override_abort(k->overrides);
 		j->status = worst(j);

@@ -243,6 +243,17 @@ override_end(struct overrides *o, enum conf_kind kind, struct str id)
 }
 
 void
+override_spare(struct overrides *o, enum conf_kind kind, struct str id)
+{
+	struct override *v = find(o, kind, id);
+
+	if (v == NULL || !v->ends)
+		return;
+	v->ends = false;
+	list_del(&v->ending);
+}
+
+void
 override_commit(struct overrides *o, struct remember *r)
 {
 	struct list *n;

@@ -41,6 +41,8 @@ enum override_says override_says(
     void *arg, enum conf_kind kind, struct str id, const struct digest *digest);
 /* It shall end with the transaction under way. */
 void override_end(struct overrides *o, enum conf_kind kind, struct str id);
+/* It shall not, after all: what would have ended it was refused. */
+void override_spare(struct overrides *o, enum conf_kind kind, struct str id);
 /* The transaction was committed: what ended is gone, noted in r and logged. Aborted: it stays. */
 void override_commit(struct overrides *o, struct remember *r);
 void override_abort(struct overrides *o);

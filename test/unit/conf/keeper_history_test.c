@@ -276,6 +276,23 @@ a_put_of_the_console_ends_its_override(void **state)
 	end(f);
 }
 
+/* What is refused by itself has not been said. */
+static void
+a_refused_put_ends_no_override(void **state)
+{
+	struct fixture *f = *state;
+
+	begun(f);
+	CHANGE(f, f->redis, 200, "{'changes':[%s]}", PUT("route", "c", ROUTE("/c1")));
+	CHANGE(f, f->redis, 200, "{'changes':[%s]}", PUT("route", "c", ROUTE("/c2")));
+	CHANGE(f, f->admin, 200, "{'rollback':2}");
+	CHANGE(f, f->redis, 200, "{'partial':true,'changes':[%s]}",
+	    "{'op':'put','kind':'route','id':'c','value':{'path':['/c3'],'service':'nobody'}}");
+	SEES(f, CONF_ROUTE, "c", "{'path':['/c1'],'service':'one'}");
+	assert_int_equal(count(f, ASK_OVERRIDES, 0, 0, "overrides"), 1);
+	end(f);
+}
+
 static void
 history_is_bounded(void **state)
 {
@@ -297,6 +314,7 @@ history_is_bounded(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST_WITH(generations_are_written_down, setup, teardown),
+    TEST_WITH(a_refused_put_ends_no_override, setup, teardown),
     TEST_WITH(history_is_bounded, setup, teardown),
     TEST_WITH(differences_are_net_and_go_both_ways, setup, teardown),
     TEST_WITH(admins_objects_go_back_directly, setup, teardown),
