@@ -267,6 +267,22 @@ call_condition(struct call *c, struct str header, uint64_t *version_r)
 	return -1;
 }
 
+/* False after a 400 was answered. */
+static bool
+body_measured(struct call *c)
+{
+	struct conf_check check;
+	bool good;
+
+	check_init(&check);
+	good = document_measure(str_n(c->s->body.p, c->s->body.n), &check) == 1;
+	if (!good)
+		session_problem(c->s, 400, "the body is refused: %.*s",
+		    (int)str_trim(str_n(check.text.p, check.text.n)).n, check.text.p);
+	check_free(&check);
+	return good;
+}
+
 json_t *
 call_body(struct call *c)
 {
@@ -274,6 +290,8 @@ call_body(struct call *c)
 
 	if (c->s->body.n == 0)
 		return json_object();
+	if (!body_measured(c))
+		return NULL;
 	json_t *j = json_loadb(c->s->body.p, c->s->body.n, JSON_REJECT_DUPLICATES, &e);
 
 	if (json_is_object(j))

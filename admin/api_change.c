@@ -5,6 +5,7 @@
  * process writes the document to the console, from where it comes back to every instance.
  */
 #include <inttypes.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -180,6 +181,8 @@ change_send(struct call *c, json_t *document)
 	gbuf_free(&c->s->body); /* it may be large, and is not needed any more */
 	document_post(c->a, c->s, MSG_CHANGE, text);
 	free(text);
+	if (c->s->bulk)
+		malloc_trim(0); /* a tree of hundreds of megabytes leaves holes, no free pages */
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */

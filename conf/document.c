@@ -91,8 +91,8 @@ measure(struct str text)
 	return m;
 }
 
-static int
-check_text(struct str text, struct conf_check *c)
+int
+document_measure(struct str text, struct conf_check *c)
 {
 	struct measure m;
 
@@ -132,7 +132,7 @@ parse(struct str text, struct conf_check *c)
 	json_error_t error;
 	json_t *j;
 
-	if (check_text(text, c) < 0)
+	if (document_measure(text, c) < 0)
 		return NULL;
 	j = json_loadb(text.n > 0 ? text.p : "", text.n, JSON_REJECT_DUPLICATES, &error);
 	if (j == NULL) {

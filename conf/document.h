@@ -94,6 +94,9 @@ struct document {
 int document_read(
     struct str text, struct document *d_r, struct ws *ws, struct conf_check *check) NODISCARD;
 void document_free(struct document *d);
+/* Octets, depth and number of values, before anything is parsed: small text can make a tree many
+ * times its size. 1; -1 with the error in check. For whoever else parses what strangers send. */
+int document_measure(struct str text, struct conf_check *check) NODISCARD;
 
 /* Text in a sealed memfd and back. document_map: the octets, until document_unmap; -1 not sealed,
  * too large. */

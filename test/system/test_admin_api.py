@@ -128,6 +128,16 @@ def test_errors_name_the_field(api):
         assert c.response().status == 413
 
 
+def test_small_text_makes_no_large_tree(api):
+    """Octets that would take fifty times their size once parsed are refused before; the admin process stays small."""
+    admin = api.gw.child("admin")
+    answer = api.gw.api("POST", V1 + "/changes", b'{"changes":[' + b"[]," * 8_000_000 + b"[]]}")
+    assert answer.status == 400 and "values" in answer.json()["detail"], answer
+    peak = re.search(r"VmHWM:\s+(\d+) kB", open(f"/proc/{admin}/status").read())
+    assert int(peak[1]) < 400_000, peak[0]
+    assert api("GET", "/status").status == 200 and api.gw.child("admin") == admin
+
+
 def test_whose_an_object_is(api):
     """Objects of the files are not the API's to change: 409 names the source; they can be in front of nothing. R-2.3"""
     for method, path, body in (("PUT", "/routes/all", ROUTE), ("PATCH", "/services/s", {"balancer": "least_connections"}),

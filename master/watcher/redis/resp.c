@@ -130,7 +130,27 @@ make_nil(const redisReadTask *task)
 	return attach(task, r);
 }
 
+#if HIREDIS_MAJOR >= 1
+/* Types of RESP3, which is not spoken here. Without these hiredis makes a number of them that it
+ * hands out as the reply. */
+static void *
+refuse_double(const redisReadTask *task UNUSED, double v UNUSED, char *p UNUSED, size_t n UNUSED)
+{
+	return NULL;
+}
+
+static void *
+refuse_bool(const redisReadTask *task UNUSED, int v UNUSED)
+{
+	return NULL;
+}
+#endif
+
 static redisReplyObjectFunctions makers = {
+#if HIREDIS_MAJOR >= 1
+    .createDouble = refuse_double,
+    .createBool = refuse_bool,
+#endif
     .createString = make_string,
     .createArray = make_array,
     .createInteger = make_integer,
