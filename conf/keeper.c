@@ -159,7 +159,8 @@ state_start(struct keeper *k, const struct conf_settings *s)
 			  "changes through admin API and console are refused",
 		    error);
 	} else if (got == 0) {
-		log_error("state: %s", error);
+		k->state_error = xstrdup(error);
+		log_error("state: %s; what only it knew is not served", error);
 	}
 	k->verdicts = verdicts_new(k->state);
 }

@@ -111,6 +111,8 @@ ask_state(struct keeper *k, struct question *q)
 	    b, "generation", json_integer((json_int_t)k->store.meta.generation));
 	(void)json_object_set_new(b, "queue", json_integer(k->queued));
 	(void)json_object_set_new(b, "writable", json_boolean(!k->folding_failed));
+	if (k->state_error != NULL)
+		(void)json_object_set_new(b, "set_aside", json_string(k->state_error));
 	(void)json_object_set_new(b, "console", position != NULL ? position : json_null());
 	(void)json_object_set_new(b, "names", endpoint_sets_json(k->sets));
 	(void)json_object_set_new(
