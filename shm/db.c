@@ -242,6 +242,25 @@ db_close(struct db **d)
 	*d = NULL;
 }
 
+int
+db_in_place(const struct db *d, const char **error_r)
+{
+	char path[PATH_ROOM];
+	struct stat open_file, there;
+	int fd;
+
+	if (file_path(d->dir, "data.mdb", path) < 0 || mdb_env_get_fd(d->env, &fd) != 0 ||
+	    fstat(fd, &open_file) < 0)
+		return db_fail(error_r, d->dir, "cannot be looked at");
+	if (stat(path, &there) < 0)
+		return errno == ENOENT || errno == ENOTDIR
+			   ? db_fail(error_r, d->dir, "its data file was deleted while in use")
+			   : 1;
+	if (there.st_ino != open_file.st_ino || there.st_dev != open_file.st_dev)
+		return db_fail(error_r, d->dir, "its data file was replaced while in use");
+	return 1;
+}
+
 /* --- transactions --- */
 
 static int

@@ -34,6 +34,8 @@ typedef unsigned db_table; /* handle of a named sub-database */
 int db_open(
     const char *dir, const struct db_options *o, struct db **d_r, const char **error_r) NODISCARD;
 void db_close(struct db **d);
+/* Is the file that is open still the one a start would find? 1; -1: it was deleted or replaced. */
+int db_in_place(const struct db *d, const char **error_r) NODISCARD;
 
 /* Opens (and with a writing environment creates) tables; once, right after db_open. A reader gets
  * -1 for a missing one. */

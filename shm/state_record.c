@@ -182,7 +182,8 @@ state_commit(struct state_txn **t, const char **error_r)
 		state_abort(t);
 		return 1;
 	}
-	if (state_seal(*t, error_r) < 0) {
+	/* What no start will find is on no disk. */
+	if (db_in_place(s->db, error_r) < 0 || state_seal(*t, error_r) < 0) {
 		state_abort(t);
 		return -1;
 	}

@@ -370,6 +370,37 @@ a_later_schema(void **state)
 	state_close(&s);
 }
 
+/* What is on disk under no name is lost with the next start: it must not be promised. */
+static void
+a_file_taken_away(void **state)
+{
+	struct state *s = open_good();
+	struct state_txn *t = kit_begin(s);
+	char path[600], away[620];
+
+	(void)state;
+	kit_put(t, STATE_OBJECTS, "a", "1");
+	kit_commit(t);
+	snprintf(path, sizeof(path), "%s/state/data.mdb", kit_dir);
+	snprintf(away, sizeof(away), "%s.away", path);
+	assert_int_equal(rename(path, away), 0);
+	t = kit_begin(s);
+	kit_put(t, STATE_OBJECTS, "b", "2");
+	assert_int_equal(state_commit(&t, &kit_error), -1);
+	assert_non_null(strstr(kit_error, "deleted while in use"));
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	t = kit_begin(s);
+	kit_put(t, STATE_OBJECTS, "b", "2");
+	assert_int_equal(state_commit(&t, &kit_error), -1);
+	assert_non_null(strstr(kit_error, "replaced while in use"));
+	assert_int_equal(rename(away, path), 0);
+	t = kit_begin(s);
+	expect_up(t, STATE_OBJECTS, NULL, "a=1 ");
+	kit_put(t, STATE_OBJECTS, "b", "2");
+	kit_commit(t);
+	state_close(&s);
+}
+
 #define CASE(f) TEST_WITH(f, kit_dir_make, kit_dir_remove)
 static const struct CMUnitTest tests[] = {
     CASE(records_come_back),
@@ -381,5 +412,6 @@ static const struct CMUnitTest tests[] = {
     CASE(schema_1_without_content),
     CASE(schema_1_damaged),
     CASE(a_later_schema),
+    CASE(a_file_taken_away),
 };
 RUN_TESTS(tests)
