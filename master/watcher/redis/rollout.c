@@ -89,12 +89,12 @@ rollout_body(const struct version *v, const struct reply *instances, const struc
 	json_int_t in_sync = 0;
 	char hash[65] = "";
 
-	for (size_t i = 0; reply_is_array(instances, 2 * i + 2); i++) {
+	for (size_t i = 0; reply_at(instances, 2 * i + 1) != NULL; i++) {
 		json_t *ack = read_ack(reply_at(acks, i)), *one;
 		uint64_t ms = 0;
 
-		(void)!reply_u64(instances->v[2 * i + 1], &ms);
-		one = instance_of(v, reply_str(instances->v[2 * i]), ms, ack);
+		(void)!reply_u64(reply_at(instances, 2 * i + 1), &ms);
+		one = instance_of(v, reply_str(reply_at(instances, 2 * i)), ms, ack);
 		in_sync += json_is_true(json_object_get(one, "in_sync"));
 		(void)json_array_append_new(list, one);
 		json_decref(ack);
