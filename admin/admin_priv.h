@@ -84,12 +84,7 @@ const struct conf_settings *admin_settings(struct admin *a, struct ws *ws);
 json_t *json_of_str(struct str s); /* a JSON string; octets that are not UTF-8 are escaped as %XX */
 json_t *json_of_wall(uint64_t us); /* RFC 3339, or null for 0 */
 
-/* "uid=0(root)": who asks, for history and log. */
-void call_author(const struct call *c, char *out, size_t cap);
-
-/* An object as the API shows it: its settings, id, _meta; a service with _status. */
-json_t *object_form(struct admin *a, const struct conf_object *o, bool all);
-/* Its settings alone. NULL when its value is malformed. */
+/* The settings of an object. NULL when its value is malformed. */
 json_t *object_settings(const struct conf_object *o, bool all);
 json_t *service_state(struct admin *a, const struct conf_object *o);
 
@@ -109,7 +104,6 @@ void api_on_hello(struct admin *a, struct msg *m);
 
 /* One endpoint with its arena row, as api_endpoints shows it. */
 json_t *endpoint_json(struct admin *a, struct str service, const struct endpoint_ref *e);
-const char *endpoint_state_word(struct admin *a, const struct endpoint_ref *e);
 
 /* How it stands with the console. */
 json_t *console_json(struct call *c);

@@ -14,8 +14,9 @@
 #include "conf/document.h"
 #include "shm/base/log.h"
 
-void
-call_author(const struct call *c, char *out, size_t cap)
+/* "uid=0(root)": who asks, for history and log. */
+static void
+author_of(const struct call *c, char *out, size_t cap)
 {
 	struct passwd pw, *found = NULL;
 	char buf[1024];
@@ -155,7 +156,7 @@ change_send(struct call *c, json_t *document)
 	const json_t *changes = json_object_get(document, "changes");
 	char *text;
 
-	call_author(c, p->author, sizeof(p->author));
+	author_of(c, p->author, sizeof(p->author));
 	document_doing(document, p->doing, sizeof(p->doing));
 	document_clean(document);
 	if (call_flag(c, "dry_run"))

@@ -9,8 +9,8 @@
 #define LOAD(word) atomic_load_explicit(&(word), memory_order_relaxed)
 
 /* The one word for an endpoint that people look for first. */
-const char *
-endpoint_state_word(struct admin *a, const struct endpoint_ref *e)
+static const char *
+state_word(struct admin *a, const struct endpoint_ref *e)
 {
 	const struct endpoint_row *row = arena_endpoint(a->arena, e->row);
 	uint64_t until;
@@ -59,7 +59,7 @@ endpoint_json(struct admin *a, struct str service, const struct endpoint_ref *e)
 
 	json_object_set_new(j, "service", json_of_str(service));
 	json_object_set_new(j, "endpoint", json_of_str(e->name));
-	json_object_set_new(j, "state", json_string(endpoint_state_word(a, e)));
+	json_object_set_new(j, "state", json_string(state_word(a, e)));
 	if (e->unresolved) {
 		json_object_set_new(j, "error", json_of_str(e->error));
 		return j;
@@ -123,7 +123,7 @@ service_state(struct admin *a, const struct conf_object *o)
 
 		if (endpoint_set_get(&set, i, &e) != 1 || e.unresolved)
 			continue;
-		usable += strcmp(endpoint_state_word(a, &e), "up") == 0;
+		usable += strcmp(state_word(a, &e), "up") == 0;
 		inflight += endpoint_inflight(a->arena, e.row);
 	}
 	json_t *j = json_object();

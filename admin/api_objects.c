@@ -43,7 +43,8 @@ object_meta(const struct conf_object *o)
 	return j;
 }
 
-json_t *
+/* An object as the API shows it: its settings, id, _meta; a service with _status. */
+static json_t *
 object_form(struct admin *a, const struct conf_object *o, bool all)
 {
 	json_t *j = object_settings(o, all);

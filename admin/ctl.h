@@ -60,8 +60,6 @@ json_t *ctl_read(const char *path) NODISCARD;
 void ctl_print_changed(const json_t *j, bool all);
 /* The settings that differ, a line each, indented; either may be null. */
 void ctl_print_difference(const json_t *before, const json_t *after);
-/* All of a list, page by page, with progress: {"routes": [...], "total": n}. Returns CTL_*. */
-int ctl_list_all(const struct ctl *c, const char *kind, json_t **json_r) NODISCARD;
 /* The words that may follow, for the shell. */
 int ctl_complete(struct ctl *c);
 
@@ -96,7 +94,5 @@ void ctl_table(const json_t *rows, const struct ctl_column *cols, unsigned n);
 /* "name  value", one a line; what is in an object within gets a name with dots. */
 void ctl_pairs(const json_t *object);
 void ctl_print_json(const json_t *j);
-/* A value as a person would write it, a list with commas; into buf when it must be formatted. */
-const char *ctl_text(const json_t *v, char *buf, size_t cap);
 
 #endif

@@ -59,8 +59,9 @@ progress(const struct ctl *c, const char *kind, size_t have, json_int_t total)
 		    have >= (size_t)total ? "\n" : " ");
 }
 
-int
-ctl_list_all(const struct ctl *c, const char *kind, json_t **json_r)
+/* All of a list, page by page, with progress: {"routes": [...], "total": n}. Returns CTL_*. */
+static int
+list_all(const struct ctl *c, const char *kind, json_t **json_r)
 {
 	json_t *all = json_array(), *page;
 	char path[512], *after = xstrdup("");
@@ -93,7 +94,7 @@ static int
 show_list(const struct ctl *c, const char *kind, bool json)
 {
 	json_t *j;
-	int rc = ctl_list_all(c, kind, &j);
+	int rc = list_all(c, kind, &j);
 
 	if (rc != CTL_OK)
 		return rc;

@@ -71,8 +71,9 @@ list_text(const json_t *list, char *buf, size_t cap)
 	return buf;
 }
 
-const char *
-ctl_text(const json_t *v, char *buf, size_t cap)
+/* A value as a person would write it, a list with commas; into buf when it must be formatted. */
+static const char *
+text_of(const json_t *v, char *buf, size_t cap)
 {
 	switch (json_typeof(v)) {
 	case JSON_STRING:
@@ -108,7 +109,7 @@ cell(const json_t *row, const char *key, char *buf, size_t cap)
 		snprintf(outer, sizeof(outer), "%.*s", (int)(dot - key), key);
 		v = json_object_get(json_object_get(row, outer), dot + 1);
 	}
-	return v == NULL ? "-" : ctl_text(v, buf, cap);
+	return v == NULL ? "-" : text_of(v, buf, cap);
 }
 
 static void
@@ -185,7 +186,7 @@ ctl_pairs(const json_t *object)
 	json_object_foreach(flat, key, v)
 	{
 		print_cell(key, width, false, false);
-		print_cell(ctl_text(v, buf, sizeof(buf)), 0, false, true);
+		print_cell(text_of(v, buf, sizeof(buf)), 0, false, true);
 	}
 	json_decref(flat);
 }

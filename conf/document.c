@@ -232,8 +232,8 @@ read_bool(const json_t *root, const char *name, bool *b_r, struct conf_check *c)
 		check_error(c, name, "%s; allowed: true or false", document_word(j));
 }
 
-int
-document_number(
+static int
+read_number(
     const json_t *object, const char *name, uint64_t min, uint64_t *v_r, struct conf_check *c)
 {
 	const json_t *j = json_object_get(object, name);
@@ -260,7 +260,7 @@ read_schema(const json_t *root, bool needed, struct conf_check *c)
 {
 	uint64_t schema = DOCUMENT_SCHEMA;
 
-	if (document_number(root, "schema", 1, &schema, c) == 0 && needed)
+	if (read_number(root, "schema", 1, &schema, c) == 0 && needed)
 		check_error(c, NULL, "schema is missing; allowed: %u", DOCUMENT_SCHEMA);
 	if (schema != DOCUMENT_SCHEMA)
 		check_error(c, "schema", "%llu: of another version; allowed: %u",
@@ -286,7 +286,7 @@ read_console_members(struct document *d, const json_t *j, struct conf_check *c)
 		check_error(c, NULL, "epoch is missing; allowed: a string");
 	else if (d->console.epoch.n == 0 && json_is_string(json_object_get(j, "epoch")))
 		check_error(c, "epoch", "empty; allowed: a string");
-	if (document_number(j, "number", 0, &d->console.number, c) == 0)
+	if (read_number(j, "number", 0, &d->console.number, c) == 0)
 		check_error(c, NULL, "number is missing; allowed: a whole number");
 	if (document_string(j, "hash", 64, &d->console.hash, c) == 0)
 		check_error(c, NULL, "hash is missing; allowed: 64 hexadecimal digits");
@@ -315,7 +315,7 @@ read_console(struct document *d, const json_t *root, struct conf_check *c)
 static void
 read_rollback(struct document *d, const json_t *root, struct conf_check *c)
 {
-	(void)document_number(root, "rollback", 1, &d->rollback, c);
+	(void)read_number(root, "rollback", 1, &d->rollback, c);
 	if (document_string(root, "drop_override", 128, &d->drop_override, c) == 1 &&
 	    d->drop_override.n == 0)
 		check_error(c, "drop_override", "empty; allowed: the name of an override");

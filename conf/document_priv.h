@@ -14,8 +14,6 @@ void document_unknown(const json_t *object, const char *const *names, struct con
 /* One member: 1 and the value, 0 when it is not there, -1 after an error. */
 int document_string(
     const json_t *object, const char *name, size_t max, struct str *s_r, struct conf_check *c);
-int document_number(
-    const json_t *object, const char *name, uint64_t min, uint64_t *v_r, struct conf_check *c);
 
 /* document_changes.c: the entries of d->root's "changes" into d->v. */
 void document_read_changes(struct document *d, struct conf_check *c);

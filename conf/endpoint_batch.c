@@ -23,7 +23,7 @@ busy(const struct endpoint_sets *s)
 	return s->o.busy != NULL && s->o.busy(s->o.arg);
 }
 
-void
+static void
 batch_soon(struct endpoint_sets *s)
 {
 	uint64_t now = clock_ms(), at = s->batch_ms + ENDPOINT_BATCH_MS;
@@ -42,7 +42,7 @@ batch_touch(struct endpoint_sets *s, struct entry *e)
 	batch_soon(s);
 }
 
-void
+static void
 batch_look(struct endpoint_sets *s, struct entry *e)
 {
 	if (list_empty(&e->look))

@@ -79,9 +79,7 @@ void sets_load(struct endpoint_sets *s);
 
 /* endpoint_batch.c */
 void batch_start(struct endpoint_sets *s);
-void batch_soon(struct endpoint_sets *s);
 void batch_touch(struct endpoint_sets *s, struct entry *e);
-void batch_look(struct endpoint_sets *s, struct entry *e);
 /* Staged and touched ones. -1: nothing of what is staged is in force. */
 int batch_commit(struct endpoint_sets *s, const char **error_r) NODISCARD;
 /* Its settings, decoded into ws, as committed. 1, 0 there is no such service, -1. */

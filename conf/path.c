@@ -7,8 +7,6 @@
 
 #include "shm/base/regex.h"
 
-const char *const path_sort_names[PATH_SORTS] = {"exact", "regex", "prefix"};
-
 struct cutter {
 	struct path *p;
 	size_t names; /* octets used at the end of room */

@@ -14,7 +14,6 @@
 
 /* In the order in which they are tried at one node. */
 enum path_sort { PATH_EXACT, PATH_REGEX, PATH_PREFIX, PATH_SORTS };
-extern const char *const path_sort_names[PATH_SORTS];
 
 struct path_segment {
 	struct str text; /* borrowed from the pattern, or from `room` */

@@ -234,8 +234,9 @@ op_patience(void *arg, enum reload_step step)
 	}
 }
 
-void
-change_apply_settings(struct master *m)
+/* Back-off and count of every child as the settings in force say. */
+static void
+apply_settings(struct master *m)
 {
 	const struct conf_settings *s = m->now.s;
 	unsigned workers = MIN((unsigned)s->workers, m->slots);
@@ -270,7 +271,7 @@ finish_ok(struct master *m, const struct reload_outcome *o)
 	verdict_good(m, o);
 	if (first)
 		boot_serve(m);
-	change_apply_settings(m);
+	apply_settings(m);
 	console_serve(m, console);
 	if (!first)
 		notify("READY=1\nSTATUS=generation %llu", (unsigned long long)o->generation);

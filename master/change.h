@@ -14,8 +14,6 @@ void change_request(struct master *m);               /* HUP: nobody waits for th
 void change_asked(struct child *admin, uint32_t id); /* RELOAD: admin does */
 void change_loader_gone(struct master *m, int status);
 void change_level(struct master *m, enum log_level level);
-/* Back-off and count of every child as the settings in force say. */
-void change_apply_settings(struct master *m);
 /* "exited with 1", "was killed by signal 9 (Killed)". */
 const char *change_status_text(int status, char out[64]);
 
