@@ -66,6 +66,29 @@ proc_title_init(int argc, char **argv)
 	return state.argv;
 }
 
+static bool
+begins_with_one(const char *variable, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (strncmp(variable, *words, strlen(*words)) == 0)
+			return true;
+	return false;
+}
+
+void
+proc_env_keep(const char *const *words)
+{
+	size_t n = 0;
+
+	for (char **v = environ; *v != NULL; v++) {
+		if (begins_with_one(*v, words))
+			environ[n++] = *v;
+		else
+			explicit_bzero(*v, strlen(*v));
+	}
+	environ[n] = NULL;
+}
+
 void
 proc_title(const char *fmt, ...)
 {

@@ -14,6 +14,10 @@
  * the environment away and returns a copy of argv to be used instead of it. Both live for ever. */
 char **proc_title_init(int argc, char **argv);
 
+/* Wipes and forgets every variable of the environment whose name begins with none of the words
+ * (NULL-terminated). */
+void proc_env_keep(const char *const *words);
+
 /* ps shows "gateway: TEXT", top and the thread name "gw-TEXT" (15 octets). Without proc_title_init,
  * or where there is no room, only the second. */
 void proc_title(const char *fmt, ...) PRINTF(1, 2);

@@ -2,6 +2,7 @@
 """Every way to Redis that can be configured: TLS, ACL users, passwords by reference, Sentinel, Cluster, several
 addresses, a database, a prefix, a name. F-INST-03, F-CFG-01"""
 import json
+import os
 import re
 from pathlib import Path
 
@@ -96,6 +97,32 @@ def test_password_from_the_environment(backend):
         redis = f'addresses = "127.0.0.1:{server.port}"; password = "secret://env/CONSOLE_PASSWORD";'
         with one(redis, backend().url, env={"CONSOLE_PASSWORD": "pw"}) as fleet:
             works(fleet, Console(server.client(password="pw")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: reads the memory of other processes")
+def test_a_secret_is_nobody_elses(backend):
+    """A variable that a reference names is in the memory of the redis process, which needs it, and in none that
+    faces clients or upstreams. F-SEC-03"""
+    secret = "Kq7-not-to-be-found-elsewhere"
+    redis = f'addresses = "127.0.0.1:{free_port()}"; password = "secret://env/CONSOLE_PASSWORD";'
+    with one(redis, backend().url, env={"CONSOLE_PASSWORD": secret}) as fleet:
+        gw = fleet[0]
+        found = {kind: memory_has(gw.child(kind), secret.encode())
+                 for kind in ("worker", "admin", "keeper", "prober", "logger", "redis")}
+        assert found == {**dict.fromkeys(found, False), "redis": True}
+
+
+def memory_has(pid, needle):
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            where, rights = line.split()[:2]
+            first, end = (int(x, 16) for x in where.split("-"))
+            if not rights.startswith("rw") or end - first > 64 << 20:
+                continue
+            memory.seek(first)
+            if needle in memory.read(end - first):
+                return True
+    return False
 
 
 def test_password_changes_at_a_reload(backend, tmp_path):
