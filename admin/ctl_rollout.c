@@ -59,6 +59,7 @@ table_rollout(const json_t *j)
 	    {"NUMBER", "number", true},
 	    {"STATE", "state", false},
 	    {"REFUSED", "refused", true},
+	    {"OVERRIDES", "overrides", true},
 	    {"GENERATION", "generation", true},
 	    {"SEEN", "seen", false},
 	};

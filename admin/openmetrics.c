@@ -297,6 +297,8 @@ write_instance(struct exposition *x)
 	    x->out, "gateway_reloads_total{result=\"ok\"} %" PRIu64 "\n", LOAD(p->reloads_ok));
 	gbuf_printf(x->out, "gateway_reloads_total{result=\"failed\"} %" PRIu64 "\n",
 	    LOAD(p->reloads_failed));
+	openmetrics_simple(x->out, "gateway_overrides", "gauge",
+	    "Objects of files or console that a rollback stands before", LOAD(p->overrides));
 	openmetrics_simple(x->out, "gateway_last_reload_ok", "gauge",
 	    "1 when the last reload succeeded", LOAD(p->last_reload_ok));
 	openmetrics_simple(

@@ -31,11 +31,23 @@ fold_lean(struct keeper *k, const char **error_r)
 	return 1;
 }
 
+/* Also for the redis process, which is not asked. */
+static void
+tell_overrides(const struct keeper *k)
+{
+	struct procs *p = beat_procs(k->beat);
+
+	if (p != NULL)
+		atomic_store_explicit(
+		    &p->overrides, override_count(k->overrides), memory_order_relaxed);
+}
+
 int
 keeper_fold(struct keeper *k)
 {
 	const char *error = "";
 
+	tell_overrides(k);
 	if (k->state == NULL)
 		remember_drop(&k->remember);
 	if (k->remember.n == 0)

@@ -52,6 +52,8 @@ struct procs {
 	/* 1: QUIT or drain: /health answers 503 at once, in every worker */
 	_Atomic uint32_t draining;
 	_Atomic uint32_t log_level;
+	_Atomic uint32_t overrides; /* written by the keeper: objects that do not say what their
+				       source says */
 	/* first error of the last failed reload, NUL-terminated; torn reads are harmless text */
 	char last_reload_error[512];
 	struct console_status console;

@@ -127,6 +127,16 @@ def test_rollout_status(pair):
     assert gateways[0].ctl_json("status")["console"]["refused"] == 1
     console.delete("route", "dangling")
     assert gateways[0].ctl("rollout", "status", "--wait", "20s").returncode == 0
+    n = gateways[1].ctl_json("status")["generation"]
+    console.put("route", "p", {"path": "/p2", "service": "s"})
+    gateways[0].ctl("rollout", "status", "--wait", "20s")
+    gateways[1].ctl("rollback", n)
+    def told():
+        return [i["overrides"] for i in gateways[0].ctl_json("rollout", "status")["instances"] if i["instance"] == "gw1"]
+    until(lambda: told() == [1], 20, "the instance that stands before the console's object to be named")
+    assert gateways[1].metric("gateway_overrides") == 1 and gateways[0].metric("gateway_overrides") == 0
+    gateways[1].ctl("override", "drop", f"rollback-{n}")
+    until(lambda: told() == [0], 20, "the end of it")
     gateways[1].stop()
     console.put("route", "later", {"path": "/later", "service": "s"})
     done = gateways[0].ctl("rollout", "status", "--wait", "1s", check=False)

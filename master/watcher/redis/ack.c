@@ -8,6 +8,7 @@
 
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
+#include "shm/procs.h"
 
 static json_t *
 error_of(const char *field, const char *error)
@@ -44,6 +45,13 @@ errors_of(const struct sync *s)
 	return list;
 }
 
+static uint32_t
+overrides_of(const struct ack *a)
+{
+	return a->procs != NULL ? atomic_load_explicit(&a->procs->overrides, memory_order_relaxed)
+				: 0;
+}
+
 char *
 ack_text(const struct ack *a)
 {
@@ -63,6 +71,7 @@ ack_text(const struct ack *a)
 	(void)json_object_set_new(j, "hash", json_string(s->at.known ? s->at.hash : ""));
 	(void)json_object_set_new(j, "generation", json_integer((json_int_t)s->generation));
 	(void)json_object_set_new(j, "refused", json_integer((json_int_t)s->mirror.n_refused));
+	(void)json_object_set_new(j, "overrides", json_integer(overrides_of(a)));
 	(void)json_object_set_new(j, "errors", errors_of(s));
 	(void)json_object_set_new(j, "state", json_string(sync_word(s)));
 	(void)json_object_set_new(j, "time", json_string(now));
@@ -134,8 +143,9 @@ ack_write(struct ack *a, bool always)
 	 * before the first one comes. */
 	if (!s->live || (!s->seen_known && s->error[0] == '\0'))
 		return;
-	snprintf(now, sizeof(now), "%s %llu %s %s %zu %s", s->at.epoch,
-	    (unsigned long long)s->at.number, s->at.hash, word, s->mirror.n_refused, s->error);
+	snprintf(now, sizeof(now), "%s %llu %s %s %zu %u %s", s->at.epoch,
+	    (unsigned long long)s->at.number, s->at.hash, word, s->mirror.n_refused,
+	    (unsigned)overrides_of(a), s->error);
 	if (!always && (strcmp(word, "applying") == 0 || strcmp(now, a->last) == 0))
 		return;
 	memcpy(a->last, now, sizeof(now));

@@ -17,6 +17,7 @@ struct ack {
 	struct conn *conn;
 	const struct keys *keys;
 	const struct sync *sync;
+	const struct procs *procs; /* may be NULL */
 	uint64_t expiry_ms;
 	char host[256];
 	char last[512];  /* what was said last, so that it is said once */

@@ -510,6 +510,7 @@ make_parts(void)
 	redis.ack = (struct ack){.conn = &redis.conn,
 	    .keys = &redis.keys,
 	    .sync = &redis.sync,
+	    .procs = redis.w.beat != NULL ? beat_procs(redis.w.beat) : NULL,
 	    .expiry_ms = redis.s.redis.acknowledge_expiry,
 	    .on_change = on_ack_change};
 	if (gethostname(redis.ack.host, sizeof(redis.ack.host) - 1) < 0)

@@ -62,6 +62,7 @@ instance_of(const struct version *v, struct str name, uint64_t ms, const json_t 
 	copy(j, "hash", ack, json_string(""));
 	copy(j, "generation", ack, json_integer(0));
 	copy(j, "refused", ack, json_integer(0));
+	copy(j, "overrides", ack, json_integer(0));
 	copy(j, "errors", ack, json_array());
 	copy(j, "state", ack, json_string("silent"));
 	(void)json_object_set_new(j, "in_sync", json_boolean(is_in_sync(v, ack)));
