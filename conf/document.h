@@ -9,8 +9,8 @@
  *	  "comment": "text",		for the history; at most 1,000 octets
  *	  "dry_run": false,		check and report, change nothing
  *	  "for_console": false,		with dry_run: check it as the console's, who will publish it
- *	  "partial": false,		an object that is wrong is refused by itself, the rest goes
- *on "whole": false,		the source has nothing else: its other objects are deleted
+ *	  "partial": false,		what is wrong is refused by itself, the rest goes on
+ *	  "whole": false,		the source has nothing else: its other objects go
  *	  "allow_deletions": false,	with whole: however many that are
  *	  "console": {"epoch": "text", "number": 17, "hash": "64 hex digits"},
  *					position after this document; the redis process's alone
@@ -58,6 +58,8 @@ enum { DOC_VERDICT = 100, DOC_ENDPOINTS };
 /* The number of a kind's word ("route", "verdict"); -1. settings is no kind of documents. */
 int document_kind(struct str word);
 const char *document_kind_word(int kind);
+/* "SERVICE/ENDPOINT": what an endpoint is called is an address, a name, a path or a star. */
+bool document_verdict_id_ok(struct str id);
 
 #define IF_ANY UINT64_MAX
 struct document_change {

@@ -91,9 +91,8 @@ read_kind(const json_t *j, struct conf_check *c)
 	return i >= 0 ? document_kind(str_of(words[i])) : -1;
 }
 
-/* "SERVICE/ENDPOINT": what an endpoint is called is an address, a name, a path or a star. */
-static bool
-verdict_id_ok(struct str id)
+bool
+document_verdict_id_ok(struct str id)
 {
 	ssize_t slash = str_chr(id, '/');
 	struct str name;
@@ -117,7 +116,7 @@ read_id(const json_t *j, struct document_change *change, struct conf_check *c)
 		check_error(c, NULL, "id is missing; allowed: a string");
 	if (rc != 1)
 		return;
-	if (change->kind == DOC_VERDICT && !verdict_id_ok(id))
+	if (change->kind == DOC_VERDICT && !document_verdict_id_ok(id))
 		check_error(c, "id", "\"%.*s\": allowed: \"SERVICE/ENDPOINT\" or \"SERVICE/*\"",
 		    STR_ARG(str_sub(id, 0, 200)));
 	else if (change->kind == DOC_VERDICT || object_id_check(id, c) == 1)

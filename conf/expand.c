@@ -10,8 +10,8 @@
 
 static int expand_into(struct str s, struct gbuf *out, unsigned depth, struct conf_check *c);
 
-static bool
-is_name(struct str s)
+bool
+expand_name_ok(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		char k = s.p[i];
@@ -66,7 +66,7 @@ expand_one(struct str s, struct gbuf *out, unsigned depth, struct conf_check *c)
 
 	if (mark >= 0)
 		name = str_sub(body, 0, (size_t)mark);
-	if (!is_name(name))
+	if (!expand_name_ok(name))
 		return fail(c, s, "not the name of a variable");
 	value = environment(name);
 	if (mark >= 0 && (value == NULL || *value == '\0'))

@@ -14,4 +14,7 @@
  */
 int expand(struct str s, struct ws *ws, struct conf_check *c, struct str *out_r) NODISCARD;
 
+/* A variable's name: letters, digits, "_", no digit first, at most 127. */
+bool expand_name_ok(struct str s);
+
 #endif

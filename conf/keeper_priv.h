@@ -102,7 +102,7 @@ struct keeper {
 	struct loop *loop;
 	struct beat *beat;
 	struct store store;
-	struct state *state; /* NULL: nothing outlives the instance, documents are not taken */
+	struct state *state;     /* NULL: nothing outlives the instance, documents are not taken */
 	const char *state_error; /* why; with a state: what was set aside for it */
 	struct verdicts *verdicts;
 	struct overrides *overrides;

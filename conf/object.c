@@ -3,8 +3,10 @@
  * Configuration objects: the table of kinds, identity and content hash, and the bytes of a stored
  * object:
  *
- *	u8 kind, u32 number, u64 version, u32 line, digest (16), string id, string source, string
- *file, string override, string body            (string: u32 length, octets; little endian)
+ *	u8 kind, u32 number, u64 version, u32 line, digest (16),
+ *	string id, string source, string file, string override, string body
+ *
+ * A string is a u32 length and its octets; little endian.
  */
 #include "conf/object.h"
 

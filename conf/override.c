@@ -60,25 +60,6 @@ take_out(struct overrides *o, struct override *v)
 	free(v);
 }
 
-static void
-take_out_each(struct hnode *n, void *arg)
-{
-	take_out(arg, container_of(n, struct override, node));
-}
-
-void
-overrides_free(struct overrides **op)
-{
-	struct overrides *o = *op;
-
-	*op = NULL;
-	if (o == NULL)
-		return;
-	htab_each(&o->tab, take_out_each, o);
-	htab_free(&o->tab);
-	free(o);
-}
-
 /* --- in and out of records ------------------------------------------------------------------- */
 
 static struct str

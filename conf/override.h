@@ -27,7 +27,6 @@ struct override {
 struct overrides;
 
 struct overrides *overrides_new(void);
-void overrides_free(struct overrides **o);
 /* All records of the state; those it cannot read are logged and left alone. */
 void overrides_load(struct overrides *o, struct state *s);
 const struct override *override_find(const struct overrides *o, enum conf_kind kind, struct str id);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/expand.h"
 #include "conf/sealed.h"
 #include "shm/base/bug.h"
 #include "shm/base/hash.h"
@@ -28,19 +29,6 @@
 #define PATH_PREFIX "file:/"
 
 /* --- references ------------------------------------------------------------------------------- */
-
-static bool
-is_variable(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		char k = s.p[i];
-		bool letter = (k >= 'a' && k <= 'z') || (k >= 'A' && k <= 'Z') || k == '_';
-
-		if (!letter && (i == 0 || k < '0' || k > '9'))
-			return false;
-	}
-	return s.n > 0 && s.n < 128;
-}
 
 /* The path behind the prefix, which ends with the path's first slash; empty: none. */
 static struct str
@@ -61,7 +49,7 @@ secret_ref_error(struct str ref)
 	if (ref.n == 0 || path_of(ref).n > 0)
 		return NULL;
 	if (str_starts(ref, STR(ENV_PREFIX))) {
-		if (is_variable(str_sub(ref, sizeof(ENV_PREFIX) - 1, ref.n)))
+		if (expand_name_ok(str_sub(ref, sizeof(ENV_PREFIX) - 1, ref.n)))
 			return NULL;
 		return "not the name of a variable; allowed: secret://env/NAME";
 	}

@@ -10,25 +10,9 @@
 #include "shm/base/bug.h"
 
 #define FRAME_OCTETS 4096 /* what stands around the changes */
-#define ENDPOINT_MAX 255
 #define VALUE_DEPTH  (DOCUMENT_DEPTH - 4)
 
 /* --- fields ----------------------------------------------------------------------------------- */
-
-static bool
-verdict_id_ok(struct str id)
-{
-	ssize_t slash = str_chr(id, '/');
-	struct str name;
-
-	if (slash < 0 || !object_id_ok(str_sub(id, 0, (size_t)slash)))
-		return false;
-	name = str_sub(id, (size_t)slash + 1, id.n);
-	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)name.p[i] <= 0x20 || (unsigned char)name.p[i] >= 0x7f)
-			return false;
-	return name.n > 0 && name.n <= ENDPOINT_MAX;
-}
 
 int
 batch_field(struct str field, int *kind_r, struct str *id_r, const char **error_r)
@@ -46,7 +30,7 @@ batch_field(struct str field, int *kind_r, struct str *id_r, const char **error_
 	if (kind < 0)
 		return -1;
 	*error_r = "id is not of the allowed form";
-	if (kind == DOC_VERDICT ? !verdict_id_ok(id) : !object_id_ok(id))
+	if (kind == DOC_VERDICT ? !document_verdict_id_ok(id) : !object_id_ok(id))
 		return -1;
 	*kind_r = kind;
 	*id_r = id;

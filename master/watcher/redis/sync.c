@@ -15,8 +15,6 @@
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 10000
 
-const char *const sync_step_names[] = {"idle", "read", "fetch", "snapshot", "keeper"};
-
 static void go(struct sync *s);
 
 void

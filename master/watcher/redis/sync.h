@@ -8,9 +8,10 @@
  *	READ      version and the stream's entries behind ours, in one transaction: they say which
  *	          fields changed
  *	FETCH     version and those fields, in one transaction: what they are now. Refused ones too
- *	SNAPSHOT  version and all fields, in one transaction, where the stream does not lead here:
- *it was trimmed, the epoch is another, the number went back, the hashes differ KEEPER    a document
- *is with the keeper
+ *	SNAPSHOT  version and all fields, in one transaction, where the stream does not lead
+ *	          here: it was trimmed, the epoch is another, the number went back, the hashes
+ *	          differ
+ *	KEEPER    a document is with the keeper
  *
  * The position moves when the keeper has answered.
  */
@@ -23,7 +24,6 @@
 #include "shm/base/backoff.h"
 
 enum sync_step { SYNC_IDLE, SYNC_READ, SYNC_FETCH, SYNC_SNAPSHOT, SYNC_KEEPER };
-extern const char *const sync_step_names[];
 
 struct sync;
 struct sync_ops {
