@@ -314,6 +314,14 @@ static const struct field rows[] = {
 	.offset = AT(pid_file),
 	.flags = FIELD_RESTART | FIELD_PATH,
 	.help = "File for the master's process id. Left out: none is written."},
+    {.name = "watch_files",
+	.type = F_BOOL,
+	.offset = AT(watch_files),
+	.def = "false",
+	.help =
+	    "Load the configuration again by itself when gateway.conf or a file of conf.d has "
+	    "changed and a quarter of a second has been quiet since. What other files it "
+	    "includes or names is not watched. A bad file changes nothing, as with any reload."},
     {.name = "users",
 	.type = F_GROUP,
 	.offset = AT(users),

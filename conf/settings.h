@@ -21,6 +21,7 @@ struct conf_settings {
 	struct str run_directory, state_directory;
 	struct str instance; /* name in logs and acknowledgements */
 	struct str pid_file;
+	bool watch_files; /* load again when they change */
 	struct {
 		struct str prefix; /* users <prefix>-worker ..., group <prefix> */
 	} users;

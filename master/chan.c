@@ -259,7 +259,7 @@ static const struct {
     {MSG_APPLIED, FROM(KEEPER), on_applied},
     {MSG_SUBMIT, FROM(KEEPER), on_submit},
     {MSG_WANT, FROM(KEEPER), on_want},
-    {MSG_RING, FROM(REDIS) | FROM(KEEPER), on_ring},
+    {MSG_RING, FROM(REDIS) | FROM(KEEPER) | FROM(DISCOVERY), on_ring},
     {MSG_LISTEN_ACK, FROM(WORKER), on_listen_ack},
     {MSG_SWITCHED, FROM(WORKER), on_switched},
     {MSG_REAPED, FROM(PROBER), on_reaped},

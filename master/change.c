@@ -260,10 +260,24 @@ apply_settings(struct master *m)
 	}
 }
 
+/* Its other work, names, goes on when the files need no watching any more. */
+static void
+watch_serve(struct master *m, bool changed)
+{
+	struct child *c = child_of(m, PROC_DISCOVERY);
+	bool wanted = c->wanted || m->now.s->watch_files;
+
+	if (changed)
+		child_renew(c, wanted);
+	else
+		child_want(c, wanted);
+}
+
 static void
 finish_ok(struct master *m, const struct reload_outcome *o)
 {
 	bool first = !m->boot_served, console = console_changed(m);
+	bool watch = m->now.s && m->now.s->watch_files != m->next.s->watch_files;
 
 	settled_adopt(&m->now, &m->next);
 	console_adopt(m);
@@ -273,6 +287,7 @@ finish_ok(struct master *m, const struct reload_outcome *o)
 		boot_serve(m);
 	apply_settings(m);
 	console_serve(m, console);
+	watch_serve(m, watch);
 	if (!first)
 		notify("READY=1\nSTATUS=generation %llu", (unsigned long long)o->generation);
 }

@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 
 #include "conf/resolver.h"
+#include "conf/boot.h"
+#include "master/watcher/discovery_files.h"
 #include "master/watcher/discovery_names.h"
 #include "master/watcher/watcher.h"
 #include "shm/base/clock.h"
@@ -17,6 +19,7 @@
 
 static struct discovery {
 	struct watcher w;
+	struct discovery_files *files; /* NULL: they are not watched */
 	struct resolver *resolver;
 	struct discovery_names *names;
 	struct watch line;
@@ -104,6 +107,34 @@ on_line(struct watch *w, uint32_t events UNUSED)
 	loop_stop(d->w.loop);
 }
 
+/* --- files ------------------------------------------------------------------------------------ */
+
+static void
+files_changed(void *arg)
+{
+	struct discovery *d = arg;
+
+	msg_begin(&d->w.msg, MSG_RING, 0);
+	watcher_send(&d->w);
+}
+
+/* Not being able to watch is no reason to leave names alone. */
+static void
+files_start(struct discovery *d, const struct heritage *h)
+{
+	struct conf_settings s;
+	const char *error = "";
+	struct ws ws;
+
+	ws_init(&ws, NULL, 0);
+	if (boot_decode(str_n(h->boot, h->boot_len), &s, &ws) == 1 && s.watch_files) {
+		d->files = discovery_files_new(d->w.loop, h->conf_file, files_changed, d, &error);
+		if (d->files == NULL)
+			log_error("discovery: the files cannot be watched: %s", error);
+	}
+	ws_free(&ws);
+}
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 static int
@@ -125,6 +156,7 @@ start(struct discovery *d, const struct heritage *h, const char **error_r)
 	if (loop_add(d->w.loop, &d->line, h->line[LINE_DISCOVERY_KEEPER], EPOLLIN) < 0)
 		return -1;
 	hello(&d->hello);
+	files_start(d, h);
 	return 1;
 }
 

@@ -281,3 +281,27 @@ def test_unreadable_file(gateway, backend):
     os.rename(gw.dir / "kept", gw.conf_file)
     gw.reload()
     assert gw.ask("GET", "/").status == 200
+
+
+def test_files_are_watched(gateway, backend):
+    """watch_files: a file that is written, replaced or added is loaded by itself; a bad one changes nothing. R-8.1"""
+    origin = backend().url
+    config = SITE.replace("@listeners@", f"watch_files = true;\n{listeners()}")
+    gw = gateway(config, **words(origin))
+    workers = gw.children("worker")
+
+    def found(path):
+        return lambda: gw.ask("GET", path).status == 200
+
+    gw.write_conf(config, **words(origin, path="/new/*"))
+    until(found("/new/x"), 10, "the changed file")
+    gw.child("discovery")
+    (gw.dir / "conf.d").mkdir()
+    (gw.dir / "conf.d" / "more.conf").write_text('routes = ( { id = "more"; path = "/more"; service = "s"; } );')
+    until(found("/more"), 10, "the added file")
+    (gw.dir / "conf.d" / "more.conf").write_text("routes = (")
+    gw.wait_log("reload failed")
+    assert found("/more")()
+    (gw.dir / "conf.d" / "more.conf").unlink()
+    until(lambda: gw.ask("GET", "/more").status == 404, 10, "the file to be gone")
+    assert gw.children("worker") == workers
