@@ -103,3 +103,13 @@ def test_curl_of_the_guide(gateway, backend):
                               text=True, check=True)
         assert json.loads(done.stdout).get("status", 200) < 300, done.stdout
     assert gw.ctl_json("get", "route", "orders")["priority"] == 10
+
+
+def test_redis_of_the_guide(gateway, backend):
+    """The redis group that contrib/doc/changes shows is one. F-CFG-01"""
+    gw = gateway(SITE, origin=backend().url)
+    guide = (Path(__file__).resolve().parents[2] / "contrib/doc/changes").read_text()
+    group = re.search(r"(?m)^ +(redis = \{.*?\};)", guide)[1]
+    path = gw.dir / "guide.conf"
+    path.write_text(f'instance = "a";\n{group}\n')
+    assert "configuration is ok" in gw.ctl("config", "check", path).stderr + gw.ctl("config", "check", path).stdout

@@ -29,7 +29,9 @@ batch_field(struct str field, int *kind_r, struct str *id_r, const char **error_
 	*error_r = "kind is unknown; allowed: listener, service, route, verdict, endpoints";
 	if (kind < 0)
 		return -1;
-	*error_r = "id is not of the allowed form";
+	*error_r = kind == DOC_VERDICT
+		       ? "id is not SERVICE/ENDPOINT or SERVICE/*"
+		       : "not an id; allowed: 1 to 63 letters, digits, \".\", \"_\", \"-\"";
 	if (kind == DOC_VERDICT ? !document_verdict_id_ok(id) : !object_id_ok(id))
 		return -1;
 	*kind_r = kind;
@@ -96,10 +98,10 @@ read_value(struct str text, int kind, const char **error_r)
 	*error_r = "the value has more than 1 MB";
 	if (text.n > OBJECT_OCTETS)
 		return NULL;
-	*error_r = "the value is nested too deeply";
+	*error_r = "the value is nested more than 28 deep";
 	if (too_deep(text))
 		return NULL;
-	*error_r = "the value is not JSON";
+	*error_r = "the value is not JSON, not UTF-8, or has a member twice";
 	root = json_loadb(text.n > 0 ? text.p : "", text.n, JSON_REJECT_DUPLICATES, &at);
 	if (root == NULL)
 		return NULL;
