@@ -21,7 +21,10 @@ struct due {
 	struct reply *error; /* the first that was one */
 };
 
+#define FILL_READS 64 /* in one go: a peer that never pauses is not to have the whole loop */
+
 static void on_timer(struct timer *t);
+static void on_more(struct defer *d);
 static void flush(struct link *l);
 
 void
@@ -31,6 +34,7 @@ link_init(struct link *l, const struct link_opts *o)
 	l->state = LINK_CLOSED;
 	list_init(&l->pending);
 	timer_init(&l->timer, on_timer);
+	defer_init(&l->more, on_more);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -59,6 +63,7 @@ link_close(struct link *l)
 	l->state = LINK_CLOSED;
 	stream_close(l->s);
 	timer_stop(&l->timer);
+	defer_cancel(&l->more);
 	resp_free(&l->resp);
 	gbuf_free(&l->out);
 	l->out_at = 0;
@@ -182,6 +187,7 @@ fill(struct link *l)
 	static char octets[65536];
 	uint64_t serial = l->serial;
 	const char *error = "";
+	unsigned reads = 0;
 	ssize_t n;
 
 	while ((n = stream_read(l->s, octets, sizeof(octets))) > 0) {
@@ -191,6 +197,11 @@ fill(struct link *l)
 		}
 		if (take_replies(l, serial) == 0)
 			return;
+		if (++reads == FILL_READS) {
+			arm(l);
+			loop_defer(l->o->loop, &l->more);
+			return;
+		}
 	}
 	if (n == STREAM_EOF)
 		link_fail(l, LINK_FAILED, "the server closed the connection");
@@ -260,11 +271,27 @@ up(struct link *l)
 	l->on_up(l);
 }
 
+/* A server that does not know AUTH says what stood behind it. */
+static struct str
+auth_words(const struct link *l, struct str said)
+{
+	struct str password = l->o->password;
+
+	if (str_find(said, STR("args beginning")) < 0 &&
+	    (password.n == 0 || str_find(said, password) < 0))
+		return str_sub(said, 0, 150);
+	return STR("in words that repeat the password");
+}
+
 static void
 on_auth(void *arg, const struct reply *r)
 {
-	if (reply_is_error(r))
-		link_fail(arg, LINK_FAILED, "AUTH is refused: %.150s", r->str.p);
+	struct str words;
+
+	if (!reply_is_error(r))
+		return;
+	words = auth_words(arg, r->str);
+	link_fail(arg, LINK_FAILED, "AUTH is refused: %.*s", STR_ARG(words));
 }
 
 static void
@@ -353,6 +380,12 @@ work(struct link *l)
 	flush(l);
 	if (l->state != LINK_CLOSED && l->serial == serial)
 		fill(l);
+}
+
+static void
+on_more(struct defer *d)
+{
+	work(container_of(d, struct link, more));
 }
 
 static void

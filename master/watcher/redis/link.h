@@ -40,6 +40,7 @@ struct link {
 	size_t out_at;
 	struct list pending;
 	struct timer timer;
+	struct defer more;    /* there may be more to read */
 	uint64_t deadline_ms; /* of opening */
 	uint64_t serial;      /* counts openings */
 	char why[256];

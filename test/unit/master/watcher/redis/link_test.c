@@ -20,6 +20,7 @@ struct kit {
 	unsigned ups, downs;
 	enum link_end how;
 	char got[256]; /* what callbacks were given */
+	unsigned pushes;
 };
 
 static struct kit *
@@ -39,6 +40,13 @@ on_down(struct link *l, enum link_end how)
 {
 	kit_of(l)->downs++;
 	kit_of(l)->how = how;
+}
+
+static void
+on_many(struct link *l, const struct reply *r)
+{
+	assert_non_null(r);
+	kit_of(l)->pushes++;
 }
 
 static void
@@ -165,6 +173,55 @@ refused_log_in(void **state)
 	assert_int_equal(k->ups, 0);
 	assert_int_equal(k->downs, 1);
 	assert_non_null(strstr(k->link.why, "WRONGPASS"));
+}
+
+/* Redis repeats the words of a command it does not know; a password is not to be in the log. */
+static void
+a_password_is_not_repeated(void **state)
+{
+	static const char *const said[] = {
+	    "-ERR unknown command `AUTH`, with args beginning with: `sesam`, \r\n",
+	    "-ERR unknown command 'AUTH', with args beginning with: 'ses\r\n",
+	    "-WRONGPASS sesam is none\r\n", "-sesam\r\n"};
+	struct kit *k = *state;
+
+	k->o.password = STR("sesam");
+	for (unsigned i = 0; i < ARRAY_LEN(said); i++) {
+		begin(k);
+		say(k, said[i]);
+		assert_int_equal(k->downs, i + 1);
+		assert_non_null(strstr(k->link.why, "AUTH is refused: "));
+		assert_null(strstr(k->link.why, "ses"));
+		close(k->server);
+	}
+	k->server = -1;
+}
+
+/* Its octets come as fast as they are read: the loop turns all the same. */
+static void
+a_peer_that_never_pauses(void **state)
+{
+	static char pongs[7 * 20000];
+	struct kit *k = *state;
+	int room = 1 << 26;
+	ssize_t n = 0, put;
+
+	for (size_t i = 0; i < sizeof(pongs); i += 7)
+		memcpy(pongs + i, "+PONG\r\n", 7);
+	begin(k);
+	k->link.on_push = on_many;
+	say(k, "+PONG\r\n");
+	assert_int_equal(k->ups, 1);
+	(void)setsockopt(k->server, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	while (n < 20 << 20 && (put = send(k->server, pongs, sizeof(pongs), MSG_DONTWAIT)) > 0)
+		n += put;
+	loop_turn(k->o.loop, 0);
+	if (n > 16 << 20)
+		assert_true(k->pushes < (unsigned)(n / 7));
+	for (unsigned i = 0; i < 100; i++)
+		loop_turn(k->o.loop, 0);
+	assert_int_equal(k->pushes, n / 7);
+	k->link.on_push = NULL;
 }
 
 static void
@@ -331,6 +388,8 @@ static const struct CMUnitTest tests[] = {
 #define T(f) TEST_WITH(f, setup, teardown)
     T(logs_in),
     T(refused_log_in),
+    T(a_password_is_not_repeated),
+    T(a_peer_that_never_pauses),
     T(a_server_that_loads),
     T(answers_in_order),
     T(no_connection_in_time),
