@@ -439,10 +439,11 @@ what_cannot_be_read_is_refused_here(void **state)
 		const char *field, *value, *error;
 	} bad[] = {
 	    {"route/j", "{\"schema\":1,", "not JSON"},
+	    {"route/t", "{\"schema\":1,\"schema\":1,\"value\":{}}", "member twice"},
 	    {"route/s", "{\"schema\":2,\"value\":{}}", "schema is not known"},
 	    {"route/v", "{\"schema\":1,\"value\":[]}", "value is missing"},
 	    {"policy/p", V1, "kind is unknown"},
-	    {"route/no no", V1, "id is not"},
+	    {"route/no no", V1, "not an id; allowed"},
 	    {"nothing", V1, "not \"KIND/ID\""},
 	    {"verdict/s/1.2.3.4:80", "{\"schema\":1,\"value\":{\"expires\":\"10m\"}}", "point in"},
 	};
@@ -469,7 +470,7 @@ what_cannot_be_read_is_refused_here(void **state)
 		assert_non_null(strstr(why, bad[i].error));
 	}
 	assert_null(mirror_error(&f->sync.mirror, STR("route/good")));
-	assert_int_equal(f->sync.mirror.n, 17);
+	assert_int_equal(f->sync.mirror.n, 18);
 }
 
 static void
