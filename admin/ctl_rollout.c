@@ -36,7 +36,7 @@ print_refusals(const json_t *one)
 	{
 		const char *kind = text_of(e, "kind");
 
-		printf("%s%s%s%s%s%s: %s\n", i == 0 ? "\n" : "", text_of(one, "instance"),
+		printf("%s%s%s%s%s: %s\n", text_of(one, "instance"),
 		    kind[0] != '\0' ? " refused " : "", kind, kind[0] != '\0' ? " " : "",
 		    text_of(e, "id"), text_of(e, "error"));
 	}
@@ -47,6 +47,31 @@ static json_int_t
 rollout_good(const json_t *j)
 {
 	return number_of(j, "in_sync");
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(text_of(*(json_t *const *)a, "instance"),
+	    text_of(*(json_t *const *)b, "instance"));
+}
+
+/* A copy of the list by name: as it comes, it is by the time of the last word. */
+static json_t *
+sorted(const json_t *list)
+{
+	size_t n = json_array_size(list), i;
+	json_t **v = xcalloc(n + 1, sizeof(json_t *)), *out = json_array(), *one;
+
+	json_array_foreach(list, i, one)
+	{
+		v[i] = one;
+	}
+	qsort(v, n, sizeof(json_t *), by_name);
+	for (i = 0; i < n; i++)
+		json_array_append(out, v[i]);
+	free(v);
+	return out;
 }
 
 static void
@@ -63,7 +88,8 @@ table_rollout(const json_t *j)
 	    {"GENERATION", "generation", true},
 	    {"SEEN", "seen", false},
 	};
-	json_t *list = json_object_get(j, "instances"), *one;
+	json_t *list = sorted(json_object_get(j, "instances")), *one;
+	bool any = false;
 	size_t i;
 
 	if (number_of(j, "number") == 0)
@@ -76,8 +102,12 @@ table_rollout(const json_t *j)
 	ctl_table(list, cols, ARRAY_LEN(cols));
 	json_array_foreach(list, i, one)
 	{
+		if (!any && json_array_size(json_object_get(one, "errors")) > 0)
+			printf("\n");
+		any |= json_array_size(json_object_get(one, "errors")) > 0;
 		print_refusals(one);
 	}
+	json_decref(list);
 }
 
 static bool
