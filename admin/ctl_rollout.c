@@ -52,8 +52,8 @@ rollout_good(const json_t *j)
 static int
 by_name(const void *a, const void *b)
 {
-	return strcmp(text_of(*(json_t *const *)a, "instance"),
-	    text_of(*(json_t *const *)b, "instance"));
+	return strcmp(
+	    text_of(*(json_t *const *)a, "instance"), text_of(*(json_t *const *)b, "instance"));
 }
 
 /* A copy of the list by name: as it comes, it is by the time of the last word. */
