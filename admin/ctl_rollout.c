@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "admin/ctl.h"
+#include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/num.h"
 
