@@ -41,8 +41,8 @@ struct place {
 	char dir[STATE_PATH_ROOM], data[STATE_PATH_ROOM], lock[STATE_PATH_ROOM];
 };
 
-int
-state_fail(const char **error_r, const char *fmt, ...)
+void
+state_words(const char **error_r, const char *fmt, ...)
 {
 	char words[sizeof(state.error)];
 	va_list ap;
@@ -52,7 +52,6 @@ state_fail(const char **error_r, const char *fmt, ...)
 	va_end(ap);
 	memcpy(state.error, words, sizeof(words));
 	*error_r = state.error;
-	return -1;
 }
 
 static int
@@ -105,7 +104,7 @@ set_aside(const struct place *at, const char *why, const char **error_r)
 			continue;
 		if (rename(at->dir, aside) < 0 || dir_sync(at->parent) < 0)
 			return place_fail(error_r, at, strerror(errno));
-		state_fail(error_r, "state %s set aside as %s: %s", at->dir, aside, why);
+		state_words(error_r, "state %s set aside as %s: %s", at->dir, aside, why);
 		return 0;
 	}
 	return place_fail(error_r, at, "cannot be set aside: every name is taken");

@@ -47,7 +47,8 @@ struct state_txn {
 extern const char *const state_table_names[STATE_TABLE_COUNT];
 
 /* -1, and the words in a buffer of the state's. They may be made of its former content. */
-int state_fail(const char **error_r, const char *fmt, ...) PRINTF(2, 3);
+#define state_fail(error_r, ...) (state_words((error_r), __VA_ARGS__), -1)
+void state_words(const char **error_r, const char *fmt, ...) PRINTF(2, 3);
 
 /* --- state_record.c --- */
 

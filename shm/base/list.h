@@ -52,6 +52,18 @@ list_first(const struct list *head) /* NULL when empty */
 {
 	return head->next == head ? NULL : head->next;
 }
+static inline struct list *
+list_shift(struct list *head) /* takes the first off; NULL when empty */
+{
+	struct list *n = head->next;
+
+	if (n == head)
+		return NULL;
+	head->next = n->next;
+	n->next->prev = head;
+	list_init(n);
+	return n;
+}
 
 #define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 #define list_each_safe(it, head)                                                                   \

@@ -46,7 +46,6 @@ drop_due(struct due *d, const struct reply *r)
 	void *arg = d->arg;
 	struct reply *error = d->error;
 
-	list_del(&d->node);
 	free(d);
 	if (fn != NULL)
 		fn(arg, error != NULL ? error : r);
@@ -69,11 +68,9 @@ link_close(struct link *l)
 	l->out_at = 0;
 	/* A callback may open it again: what it sends then is not of these. */
 	list_init(&pending);
-	for (struct list *n; (n = list_first(&l->pending)) != NULL;) {
-		list_del(n);
+	for (struct list *n; (n = list_shift(&l->pending)) != NULL;)
 		list_push(&pending, n);
-	}
-	for (struct list *n; (n = list_first(&pending)) != NULL;) {
+	for (struct list *n; (n = list_shift(&pending)) != NULL;) {
 		struct due *d = container_of(n, struct due, node);
 
 		reply_free(&d->error);
@@ -156,8 +153,11 @@ take_reply(struct link *l, struct reply *r)
 		d->error->str = str_n((char *)(d->error + 1), r->str.n);
 		memcpy((char *)(d->error + 1), r->str.p, r->str.n);
 	}
-	if (--d->left == 0)
-		drop_due(d, r);
+	if (--d->left > 0)
+		return;
+	first = list_shift(&l->pending);
+	BUG_ON(first != &d->node);
+	drop_due(d, r);
 }
 
 /* 1 go on, 0 nothing more now or closed. */

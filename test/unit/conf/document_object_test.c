@@ -297,15 +297,15 @@ put_listener(struct gbuf *g, unsigned i)
 		"management = { enabled = true; public = [ \"status\" ]; };"));
 }
 
+static const char two_endpoints[] = "endpoints = ( { url = \"http://[::1]:80\"; weight = 0; }, "
+				    "{ url = \"http://a.b\"; weight = 1000; } );";
+
 static void
 put_service(struct gbuf *g, unsigned i)
 {
 	gbuf_printf(g, "%s{ id = \"s%u\"; %s %s %s %s }", i > 0 ? ", " : "", i,
 	    PICK("url = \"http://10.1.2.3\";", "url = \"unix:/run/x.sock:/base\";",
-		"url = \"http://some.name:81/x/\";",
-		"endpoints = ( { url = \"http://[::1]:80\"; weight = 0; }, { url = "
-		"\"http://a.b\"; weight = 1000; } );",
-		"endpoints = ( );"),
+		"url = \"http://some.name:81/x/\";", two_endpoints, "endpoints = ( );"),
 	    PICK("", "balancer = \"least_connections\";", "host = \"endpoint\";",
 		"host = \"fixed\"; host_value = \"a:1\";"),
 	    PICK("", "timeouts = { connect = \"1ms\"; total = \"1d\"; };",
