@@ -86,17 +86,15 @@ teardown(void **state)
 	return 0;
 }
 
-/* Takes the descriptor. Objects changed, or -1 when it was refused. */
+/* Objects changed, or -1 when it was refused. */
 UNUSED static int
-apply(struct fixture *f, int fd, bool commit)
+apply_input(struct fixture *f, struct apply_input *in, bool commit)
 {
-	struct apply_input in = {.changeset_fd = fd};
 	struct apply *a;
 	int changed;
 
 	check_free(&f->report);
-	a = apply_compile(&f->store, &in, &f->report);
-	close(fd);
+	a = apply_compile(&f->store, in, &f->report);
 	if (a == NULL)
 		return -1;
 	changed = (int)apply_changed(a);
@@ -106,6 +104,17 @@ apply(struct fixture *f, int fd, bool commit)
 		return -1;
 	table_reset(f->table);
 	assert_int_equal(table_renew(f->table), 1);
+	return changed;
+}
+
+/* Takes the descriptor. Objects changed, or -1 when it was refused. */
+UNUSED static int
+apply(struct fixture *f, int fd, bool commit)
+{
+	struct apply_input in = {.changeset_fd = fd};
+	int changed = apply_input(f, &in, commit);
+
+	close(fd);
 	return changed;
 }
 
@@ -214,23 +223,10 @@ UNUSED static int
 apply_batch(struct fixture *f, struct apply_input *in, bool commit)
 {
 	struct apply_input all = in != NULL ? *in : (struct apply_input){.changeset_fd = -1};
-	struct apply *a;
-	int changed;
 
 	all.v = f->batch.v;
 	all.n = f->batch.n;
-	check_free(&f->report);
-	a = apply_compile(&f->store, &all, &f->report);
-	if (a == NULL)
-		return -1;
-	changed = (int)apply_changed(a);
-	if (!commit)
-		apply_abort(&a);
-	else if (apply_commit(&a, &f->report) < 0)
-		return -1;
-	table_reset(f->table);
-	assert_int_equal(table_renew(f->table), 1);
-	return changed;
+	return apply_input(f, &all, commit);
 }
 
 UNUSED static struct apply_op *

@@ -328,37 +328,54 @@ see_map(struct fixture *f, struct arena *a, struct seen *s)
 	table_close(&t);
 }
 
-/* In a child: environments are opened once per process. */
-UNUSED static struct seen
-look(struct fixture *f)
+/* What `see` finds, from a child: environments are opened once per process. */
+UNUSED static void
+from_child(struct fixture *f, void (*see)(struct fixture *f, void *shared, const void *arg),
+    const void *arg, void *out, size_t size)
 {
-	struct seen *shared =
-	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct seen s;
-	char path[200];
+	void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 	pid_t pid;
 
+	assert_ptr_not_equal(shared, MAP_FAILED);
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
-		const char *error = NULL;
-		struct arena *a;
-
-		snprintf(path, sizeof(path), "%s/arena", f->dir);
-		if (arena_open(path, &a, &error) < 0)
-			_exit(1);
-		shared->epoch = atomic_load(&arena_head(a)->epoch);
-		shared->endpoints = arena_endpoints_used(a);
-		see_map(f, a, shared);
-		if (shared->generation != atomic_load(&arena_head(a)->generation))
-			_exit(2);
+		see(f, shared, arg);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	s = *shared;
-	munmap(shared, sizeof(*shared));
+	memcpy(out, shared, size);
+	munmap(shared, size);
+}
+
+static void
+see_arena(struct fixture *f, void *shared, const void *arg)
+{
+	struct seen *s = shared;
+	const char *error = NULL;
+	char path[200];
+	struct arena *a;
+
+	(void)arg;
+	snprintf(path, sizeof(path), "%s/arena", f->dir);
+	if (arena_open(path, &a, &error) < 0)
+		_exit(1);
+	s->epoch = atomic_load(&arena_head(a)->epoch);
+	s->endpoints = arena_endpoints_used(a);
+	see_map(f, a, s);
+	if (s->generation != atomic_load(&arena_head(a)->generation))
+		_exit(2);
+}
+
+UNUSED static struct seen
+look(struct fixture *f)
+{
+	struct seen s;
+	char path[200];
+
+	from_child(f, see_arena, NULL, &s, sizeof(s));
 	snprintf(path, sizeof(path), "%s/arena/data.mdb", f->dir);
 	s.arena = inode(path);
 	snprintf(path, sizeof(path), "%s/map-%d-%llu/data.mdb", f->dir, MAP_FORMAT,
@@ -467,42 +484,41 @@ ask(struct fixture *f, uint32_t what, uint64_t a, uint64_t b, uint32_t want)
 	return j;
 }
 
-/* The path of an object in force, as the routes of these tests have one each; "" none. */
-UNUSED static void
-see_value(struct fixture *f, enum conf_kind kind, const char *id, char *out, size_t cap)
+#define VALUE_MAX 8192 /* of what SEES compares */
+
+struct wanted {
+	uint64_t epoch;
+	enum conf_kind kind;
+	const char *id;
+};
+
+static void
+see_object(struct fixture *f, void *shared, const void *arg)
 {
-	char *shared = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	uint64_t epoch = look(f).epoch;
-	int status;
-	pid_t pid;
+	const struct wanted *w = arg;
+	const char *error = NULL;
+	struct conf_object o;
+	struct table *t;
 
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		const char *error = NULL;
-		struct conf_object o;
-		struct table *t;
+	if (table_open(f->dir, w->epoch, &t, &error) < 0 || table_renew(t) < 0)
+		_exit(1);
+	if (table_find(t, w->kind, str_of(w->id), &o) == 1)
+		snprintf(shared, VALUE_MAX, "%s", document_text(document_value(&o, false)));
+}
 
-		if (table_open(f->dir, epoch, &t, &error) < 0 || table_renew(t) < 0)
-			_exit(1);
-		if (table_find(t, kind, str_of(id), &o) == 1) {
-			json_t *j = document_value(&o, false);
-			char *text = document_text(j);
+/* The settings of an object in force; "" none. */
+UNUSED static void
+see_value(struct fixture *f, enum conf_kind kind, const char *id, char out[VALUE_MAX])
+{
+	struct wanted w = {look(f).epoch, kind, id};
 
-			snprintf(shared, 8192, "%s", text);
-		}
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	snprintf(out, cap, "%s", shared);
-	munmap(shared, 8192);
+	from_child(f, see_object, &w, out, VALUE_MAX);
 }
 
 #define SEES(f, kind, id, want)                                                                    \
 	do {                                                                                       \
-		char seen_[8192];                                                                  \
-		see_value(f, kind, id, seen_, sizeof(seen_));                                      \
+		char seen_[VALUE_MAX];                                                             \
+		see_value(f, kind, id, seen_);                                                     \
 		for (char *p_ = seen_; *p_ != '\0'; p_++)                                          \
 			if (*p_ == '"')                                                            \
 				*p_ = '\'';                                                        \

@@ -117,6 +117,19 @@ killed_at_any_step_of_a_turn(void **state)
 	}
 }
 
+/* The files' second configuration, and a route more. */
+static void
+files_change(struct fixture *f, uint32_t cookie)
+{
+	sets_begin(&f->sets, "file", true);
+	sets_settings(&f->sets);
+	sets_listener(&f->sets, "main", "127.0.0.1:8080");
+	sets_service(&f->sets, "one", "10.0.0.1:80 10.0.0.2:80", 1);
+	sets_route(&f->sets, "r", "/v2/*", "one", NULL, NULL);
+	sets_route(&f->sets, "new", "/new", "one", NULL, NULL);
+	assert_true(change_all(f, cookie, sets_end(&f->sets)).ok);
+}
+
 /* A rollback of what is the files' may have been done when its keeper died: what the files say is
  * remembered all the same, and the override holds until they say something else. */
 static void
@@ -136,13 +149,7 @@ a_rollback_is_replayed(void **state)
 		snprintf(stop, sizeof(stop), "%s:kill", at[i]);
 		begun(f);
 		CHANGE(f, f->admin, 200, "{'changes':[" PUT("route", "mine", ROUTE("/1")) "]}");
-		sets_begin(&f->sets, "file", true);
-		sets_settings(&f->sets);
-		sets_listener(&f->sets, "main", "127.0.0.1:8080");
-		sets_service(&f->sets, "one", "10.0.0.1:80 10.0.0.2:80", 1);
-		sets_route(&f->sets, "r", "/v2/*", "one", NULL, NULL);
-		sets_route(&f->sets, "new", "/new", "one", NULL, NULL);
-		assert_true(change_all(f, 2, sets_end(&f->sets)).ok);
+		files_change(f, 2);
 		CHANGE(
 		    f, f->admin, 200, "{'changes':[{'op':'delete','kind':'route','id':'mine'}]}");
 		end(f);
@@ -168,13 +175,7 @@ a_rollback_is_replayed(void **state)
 			fail_msg("%s: history does not add up", at[i]);
 		json_decref(j);
 		/* the files say the same: both hold; then something else */
-		sets_begin(&f->sets, "file", true);
-		sets_settings(&f->sets);
-		sets_listener(&f->sets, "main", "127.0.0.1:8080");
-		sets_service(&f->sets, "one", "10.0.0.1:80 10.0.0.2:80", 1);
-		sets_route(&f->sets, "r", "/v2/*", "one", NULL, NULL);
-		sets_route(&f->sets, "new", "/new", "one", NULL, NULL);
-		assert_true(change_all(f, 3, sets_end(&f->sets)).ok);
+		files_change(f, 3);
 		SEES(f, CONF_ROUTE, "r", "{'path':['/v1/*'],'service':'one'}");
 		SEES(f, CONF_ROUTE, "new", "");
 		assert_true(change_all(f, 4, config(f, 3)).ok);
