@@ -3,6 +3,7 @@
  * The lines of the keeper: admin and redis ask, documents wait in one bounded queue, answers go
  * back by the line they came from. Whose a document is, its line says.
  */
+#include <malloc.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "conf/sealed.h"
 #include "shm/base/bug.h"
 #include "shm/base/log.h"
+
+#define LARGE_DOCUMENT (4u << 20)
 
 static const struct {
 	enum line line;
@@ -38,10 +41,12 @@ void
 job_free(struct job **jp)
 {
 	struct job *j = *jp;
+	bool large;
 
 	*jp = NULL;
 	if (j == NULL)
 		return;
+	large = j->text.n > LARGE_DOCUMENT;
 	list_del(&j->node);
 	job_reset(j);
 	if (j->read)
@@ -53,6 +58,8 @@ job_free(struct job **jp)
 	ws_free(&j->ws);
 	check_free(&j->check);
 	free(j);
+	if (large)
+		malloc_trim(0); /* a tree of hundreds of megabytes leaves holes, no free pages */
 }
 
 /* --- out ------------------------------------------------------------------------------------- */

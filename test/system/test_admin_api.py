@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway import TOP, until
+from gateway import SANITIZED, TOP, until
 from ports import free_port
 from wire import Client, ask
 
@@ -136,6 +136,17 @@ def test_small_text_makes_no_large_tree(api):
     peak = re.search(r"VmHWM:\s+(\d+) kB", open(f"/proc/{admin}/status").read())
     assert int(peak[1]) < 400_000, peak[0]
     assert api("GET", "/status").status == 200 and api.gw.child("admin") == admin
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps what was freed")
+def test_memory_of_a_large_document_is_given_back(api):
+    """150,000 changes, all refused: when they are answered, neither process holds on to what they took."""
+    wrong = {"path": "/w", "service": "nobody", "x" * 200: 1}
+    api("POST", "/changes", {"partial": True, "changes": [{"op": "put", "kind": "route", "id": f"w{i}", "value": wrong}
+                                                          for i in range(150_000)]})
+    for kind in ("admin", "keeper"):
+        now = re.search(r"VmRSS:\s+(\d+) kB", open(f"/proc/{api.gw.child(kind)}/status").read())
+        assert int(now[1]) < 200_000, (kind, now[0])
 
 
 def test_whose_an_object_is(api):
