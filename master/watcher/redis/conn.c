@@ -385,7 +385,7 @@ side_failed(struct conn *c)
 	struct list *n;
 
 	link_close(&c->side);
-	while ((n = list_first(&c->side_units)) != NULL)
+	while ((n = list_shift(&c->side_units)) != NULL)
 		unit_end(container_of(n, struct unit, node), &unreachable);
 }
 
