@@ -57,6 +57,7 @@ session_close(struct session *s)
 	stream_close(&s->stream);
 	list_del(&s->node);
 	s->server->n_sessions--;
+	s->server->n_others -= s->other;
 	s->server->n_bulk -= s->bulk;
 	session_pending_drop(s);
 	defer_cancel(&s->kick);
@@ -483,7 +484,14 @@ session_new(struct server *v, int fd, bool metrics_only)
 	v->n_sessions++;
 	session_begin(s);
 	v->on_accept(s, fd);
-	loop_defer(v->loop, &s->kick);
+	s->other = s->role < ROLE_ADMIN;
+	v->n_others += s->other;
+	if (v->n_others <= ADMIN_OTHERS) {
+		loop_defer(v->loop, &s->kick);
+		return;
+	}
+	v->refused++;
+	session_close(s);
 }
 
 static void

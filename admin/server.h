@@ -26,6 +26,7 @@
 #define ADMIN_BULKS      3           /* sessions at once that may hold that much */
 #define ADMIN_HEAD_MAX   (16 * 1024)
 #define ADMIN_SESSIONS   256
+#define ADMIN_OTHERS     192 /* of them, from who is no administrator: anybody may connect */
 #define ADMIN_IDLE_MS    60000
 #define ADMIN_REQUEST_MS 10000  /* from first octet to whole request, and for writing the answer */
 #define ADMIN_WAIT_MS    120000 /* for master or keeper to answer */
@@ -50,6 +51,7 @@ struct session {
 	bool metrics_only; /* came by the TCP listener */
 	struct peer_id peer;
 	int role;
+	bool other;  /* counted against ADMIN_OTHERS */
 	uint32_t id; /* of the question asked of another process */
 	/* What the caller wants to know again when the answer comes; freed with the wait. */
 	void *pending;
@@ -85,7 +87,7 @@ struct server_listener {
 struct server {
 	struct loop *loop;
 	struct list sessions;
-	unsigned n_sessions, n_bulk;
+	unsigned n_sessions, n_others, n_bulk;
 	uint32_t next_id;
 	uint64_t requests, refused;
 	server_request_f *on_request;

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import threading
 from urllib.parse import quote
 
@@ -147,6 +148,20 @@ def test_memory_of_a_large_document_is_given_back(api):
     for kind in ("admin", "keeper"):
         now = re.search(r"VmRSS:\s+(\d+) kB", open(f"/proc/{api.gw.child(kind)}/status").read())
         assert int(now[1]) < 200_000, (kind, now[0])
+
+
+def test_nobody_takes_all_the_places(gateway, backend):
+    """Who may connect but is no administrator, here to /metrics, cannot keep the administrators out."""
+    port = free_port()
+    gw = gateway('admin = { metrics_listen = "127.0.0.1:@metrics@"; };\n' + SITE, one=backend().url, two=backend().url,
+                 metrics=port)
+    crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
+    try:
+        assert Api(gw)("GET", "/status").value["generation"] >= 1
+    finally:
+        for one in crowd:
+            one.close()
+    until(lambda: ask(("127.0.0.1", port), "GET", "/metrics").status == 200, 5, "a place for /metrics")
 
 
 def test_whose_an_object_is(api):
