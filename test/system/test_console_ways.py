@@ -103,7 +103,7 @@ def test_password_from_the_environment(backend):
 def test_a_secret_is_nobody_elses(backend):
     """A variable that a reference names is in the memory of the redis process, which needs it, and in none that
     faces clients or upstreams. F-SEC-03"""
-    secret = "Kq7-not-to-be-found-elsewhere"
+    secret = "Kq7-not-to-be-found-elsewhere"  # lint: no secret
     redis = f'addresses = "127.0.0.1:{free_port()}"; password = "secret://env/CONSOLE_PASSWORD";'
     with one(redis, backend().url, env={"CONSOLE_PASSWORD": secret}) as fleet:
         gw = fleet[0]
