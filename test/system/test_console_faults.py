@@ -431,6 +431,7 @@ def test_watcher_killed_at(backend, step):
     with RedisServer() as server:
         fleet = fleet_of(server.port, backend().url)
         fleet[0].env["GATEWAY_TEST_REDIS_STOP"] = f"{step}:once"
+        fleet[0].allow_crash = "redis.*signal 9"
         with fleet, Traffic(fleet):
             console = Console(server.client())
             for i in range(6):
@@ -438,6 +439,7 @@ def test_watcher_killed_at(backend, step):
             converged(fleet, console, 30)
             for i in range(3, 6):
                 everywhere(fleet, f"/r{i % 3}", f"v{i}")
+            fleet[0].wait_log(r"redis.*signal 9")
 
 
 def test_killed_at_random(backend):

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "conf/stop.h"
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
 #include "shm/procs.h"
@@ -88,6 +89,7 @@ on_written(void *arg, const struct reply *r)
 	if (r == NULL)
 		return;
 	if (!reply_is_error(r)) {
+		stop_here("after_acknowledge");
 		if (a->error[0] == '\0')
 			return;
 		a->error[0] = '\0';
@@ -150,6 +152,7 @@ ack_write(struct ack *a, bool always)
 		return;
 	memcpy(a->last, now, sizeof(now));
 	text = ack_text(a);
+	stop_here("before_acknowledge");
 	if (text != NULL)
 		send_set(a, text);
 	free(text);

@@ -15,6 +15,7 @@
 #include "conf/document.h"
 #include "conf/sealed.h"
 #include "conf/secret.h"
+#include "conf/stop.h"
 #include "master/watcher/redis/ack.h"
 #include "master/watcher/redis/bell.h"
 #include "master/watcher/redis/publisher.h"
@@ -556,6 +557,8 @@ start(const struct heritage *h, const char **error_r)
 	if (watcher_start(&redis.w, h, on_message, error_r) < 0 || read_settings(h, error_r) < 0 ||
 	    make_tls(error_r) < 0)
 		return -1;
+	stop_process("GATEWAY_TEST_REDIS_STOP", beat_restarts(redis.w.beat) == 0);
+	stop_arm(true);
 	keys_init(&redis.keys, redis.s.redis.prefix, redis.s.instance);
 	make_timers();
 	make_parts();

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdarg.h>
 
+#include "conf/stop.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/enc.h"
@@ -308,6 +309,7 @@ sync_send(struct sync *s, const struct version *v, uint64_t number)
 	make_text(s, v);
 	s->step = SYNC_KEEPER;
 	s->id++;
+	stop_here("before_change");
 	s->ops->change(s->arg, s->id, str_n(s->text.p, s->text.n));
 }
 
@@ -369,6 +371,7 @@ sync_changed(struct sync *s, uint32_t id, uint32_t status, uint64_t generation, 
 {
 	if (s->step != SYNC_KEEPER || id != s->id)
 		return; /* asked twice, around a keeper's end */
+	stop_here("after_change");
 	s->step = SYNC_IDLE;
 	s->generation = generation;
 	if (status < 300)

@@ -5,6 +5,7 @@
  */
 #include "master/watcher/redis/sync_priv.h"
 
+#include "conf/stop.h"
 #include "shm/base/bug.h"
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
@@ -33,6 +34,7 @@ sync_ask_read(struct sync *s)
 	struct command c = {.n = 0};
 	char from[32];
 
+	stop_here("before_read");
 	begin(s, &c);
 	snprintf(from, sizeof(from), "%llu-0", (unsigned long long)s->at.number + 1);
 	if (s->at.known && !s->whole)
@@ -201,6 +203,7 @@ sync_read_done(struct sync *s, const struct reply *r)
 {
 	struct version v;
 
+	stop_here("after_read");
 	sync_fields_clear(s);
 	if (take_version(s, r, &v) == 0)
 		return;
