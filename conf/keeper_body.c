@@ -111,11 +111,15 @@ static json_t *
 change_of(const struct job *j, const struct job_change *c)
 {
 	json_t *o = json_object(), *errors = json_array();
+	/* The whole was refused later: by the master, or for want of room. */
+	bool undone = j->status >= 400 && c->outcome >= OUTCOME_CREATED &&
+		      c->outcome <= OUTCOME_DELETED && !c->refused;
+	enum apply_outcome outcome = undone ? OUTCOME_NONE : c->outcome;
 
 	(void)json_object_set_new(o, "kind", json_string(document_kind_word(c->kind)));
 	(void)json_object_set_new(o, "id", json_of(c->id));
-	(void)json_object_set_new(o, "result", json_string(apply_outcome_names[c->outcome]));
-	if (c->in_force != 0)
+	(void)json_object_set_new(o, "result", json_string(apply_outcome_names[outcome]));
+	if (c->in_force != 0 && !undone)
 		(void)json_object_set_new(o, "version", json_integer((json_int_t)c->in_force));
 	if (c->refused && c->outcome == OUTCOME_OWNED)
 		(void)json_object_set_new(o, "source", json_string(c->owner));

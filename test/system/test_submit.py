@@ -53,6 +53,7 @@ def test_taken_port(gw):
         port = taken.getsockname()[1]
         answer = put(gw, "extra", port)
     assert answer.status == 422 and f"127.0.0.1:{port}".encode() in answer.body and b"in use" in answer.body
+    assert answer.json()["changes"] == [{"id": "extra", "kind": "listener", "result": "none"}]
     reloads = gw.ctl_json("status")["reloads"]
     assert reloads["failed"] == 0 and reloads["last_ok"]
     assert put(gw, "extra", free_port()).status == 201
