@@ -3,7 +3,7 @@
  * The arena: balancer counters, endpoint health and the generation word, changed in place by every
  * process with C11 atomics. One value in a WRITEMAP environment of its own, written once at
  * creation; no other transaction ever runs there, so LMDB never moves or reuses its pages
- * (shm/README has the rules and the byte map).
+ * (shm/README has the rules, README.bytes the map).
  *
  * Who writes what: keeper allocates and retires rows and publishes generations; workers take and
  * release, tick tickets and compare-and-swap health; prober sweeps and takes back a dead slot's

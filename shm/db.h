@@ -2,7 +2,7 @@
  *
  * The only door to LMDB: the map, the arena and the state are environments opened through it. Open
  * after fork, after the privilege drop, once per process and path (the traps behind these rules are
- * listed in shm/README).
+ * listed in shm/README.lmdb).
  */
 #ifndef GW_DB_H
 #define GW_DB_H

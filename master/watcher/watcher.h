@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The skeleton every watcher is built on: loop, channel to the master, heartbeat, the log level,
- *leaving. A watcher brings its own messages and timers; shm/base/backoff.h tells it how long to
- *wait before it knocks again.
+ * The skeleton every watcher is built on: loop, channel to the master, heartbeat, log level,
+ * leaving. A watcher brings its own messages and timers; shm/base/backoff.h tells it how long to
+ * wait before it knocks again.
  *
  *	watcher_start -> own set-up -> watcher_run (READY, then the loop until TERM) -> exit status
  */
