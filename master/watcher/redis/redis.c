@@ -249,7 +249,7 @@ on_down(void *arg UNUSED, enum link_end how, const char *why)
 {
 	status_down(&redis.status, server_text(), how, why);
 	bell_close(&redis.bell);
-	sync_connected(&redis.sync, false);
+	sync_broken(&redis.sync, why);
 }
 
 static void

@@ -191,6 +191,14 @@ sync_connected(struct sync *s, bool live)
 }
 
 void
+sync_broken(struct sync *s, const char *why)
+{
+	if (s->step != SYNC_IDLE && s->step != SYNC_KEEPER)
+		sync_say(s, "the console could not be read: %s", why);
+	sync_connected(s, false);
+}
+
+void
 sync_reply(struct sync *s, const struct reply *r)
 {
 	enum sync_step step = s->step;

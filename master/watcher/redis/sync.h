@@ -101,6 +101,9 @@ void sync_kick(struct sync *s);
 void sync_reconcile(struct sync *s);
 /* The connection is up, or gone: what was asked is not answered any more. */
 void sync_connected(struct sync *s, bool live);
+/* The connection is gone. Where it broke while the console was read, that is told until it can be
+ * read: what is too large ends the connection every time. */
+void sync_broken(struct sync *s, const char *why);
 /* While held nothing new is asked. What was asked already is answered first. */
 void sync_hold(struct sync *s, bool held);
 
