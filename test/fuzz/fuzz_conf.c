@@ -7,6 +7,7 @@
 #include "conf/policy.h"
 #include "conf/show.h"
 #include "shm/base/bug.h"
+#include "test/fuzz/report.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -57,20 +58,6 @@ load(struct str text, struct load_result *r, struct conf_check *c)
 }
 
 static void
-check_report(const struct conf_check *c)
-{
-	unsigned lines = 0;
-
-	for (size_t i = 0; i < c->text.n; i++) {
-		unsigned char octet = (unsigned char)c->text.p[i];
-
-		BUG_ON(octet != '\n' && (octet < 0x20 || octet == 0x7f));
-		lines += octet == '\n';
-	}
-	BUG_ON(lines != MIN(c->errors + c->warnings, CHECK_LINES));
-}
-
-static void
 check_again(const struct load_result *r)
 {
 	struct load_result again;
@@ -100,7 +87,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_init(&c);
 	if (load(str_n((const char *)data, size), &r, &c) == 1)
 		check_again(&r);
-	check_report(&c);
+	report_check(&c);
 	load_free(&r);
 	check_free(&c);
 	return 0;

@@ -6,7 +6,7 @@
 #include "conf/document.h"
 #include "conf/policy.h"
 #include "shm/base/bug.h"
-#include "shm/base/enc.h"
+#include "test/fuzz/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,32 +37,6 @@ static const struct policy_type rewrite_type = {
 static const struct policy_type *const policies[] = {&rewrite_type, NULL};
 
 static void
-check_utf8(struct str s)
-{
-	while (s.n > 0) {
-		unsigned n = enc_utf8_len(s);
-
-		BUG_ON(n == 0);
-		s = str_sub(s, n, s.n);
-	}
-}
-
-static void
-check_report(const struct conf_check *c)
-{
-	unsigned lines = 0;
-
-	for (size_t i = 0; i < c->text.n; i++) {
-		unsigned char octet = (unsigned char)c->text.p[i];
-
-		BUG_ON(octet != '\n' && (octet < 0x20 || octet == 0x7f));
-		lines += octet == '\n';
-	}
-	BUG_ON(lines != MIN(c->errors + c->warnings, CHECK_LINES));
-	check_utf8(str_n(c->text.p, c->text.n));
-}
-
-static void
 same_again(const struct conf_object *o, struct ws *ws)
 {
 	struct conf_object again;
@@ -89,7 +63,7 @@ object(const struct document_change *change, const json_t *value, struct ws *ws)
 		same_again(&o, ws);
 	else
 		BUG_ON(c.errors == 0);
-	check_report(&c);
+	report_check(&c);
 	check_free(&c);
 }
 
@@ -142,7 +116,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		BUG_ON(c.errors == 0);
 	}
-	check_report(&c);
+	report_check(&c);
 	check_free(&c);
 	ws_free(&ws);
 	return 0;
