@@ -103,20 +103,71 @@ pending_over(struct keeper *k)
 	keeper_turn_soon(k);
 }
 
+/* The order of objects in a change set says nothing. */
+static struct digest
+files_digest(int fd)
+{
+	struct digest sum = {.b = {0}};
+	struct conf_object o;
+	struct changeset set;
+	enum change_op op;
+	const char *error;
+
+	if (changeset_open(fd, &set, &error) < 0)
+		return sum;
+	while (changeset_next(&set, &op, &o) == 1)
+		for (size_t i = 0; i < sizeof(sum.b); i++)
+			sum.b[i] ^= o.digest.b[i];
+	changeset_close(&set);
+	return sum;
+}
+
+static void
+note_digest(struct keeper *k, struct remember *r)
+{
+	char hex[33];
+	json_t *j = json_object();
+
+	digest_hex(&k->files, hex);
+	(void)json_object_set_new(j, "schema", json_integer(REMEMBER_SCHEMA));
+	(void)json_object_set_new(j, "digest", json_string(hex));
+	remember_json(r, STATE_META, STR("files"), j);
+	json_decref(j);
+}
+
+/* A start with the files as they were before changes nothing, and can be gone back behind. */
+static json_t *
+start_changes(struct keeper *k)
+{
+	json_t *before = remember_get(k->state, STATE_META, STR("files"));
+	char hex[33];
+	bool same;
+
+	digest_hex(&k->files, hex);
+	same = k->start_whole && str_eq(json_str(before, "digest"), str_of(hex));
+	json_decref(before);
+	return same ? json_array() : NULL;
+}
+
 /* Of the files: what the state shall remember is the history of it. */
 static void
 note_files(struct keeper *k, struct remember *r)
 {
+	json_t *changes = NULL;
 	struct history_head h = {.generation = apply_generation(k->pending),
 	    .source = STR("file"),
 	    .author = str_of(k->author),
 	    .comment = k->begun ? STR("") : STR("start"),
 	    .changed = apply_changed(k->pending)};
 
-	if (k->state != NULL && h.changed > 0)
-		/* What cannot be written down does not pile up. */
-		history_note(r, &h,
-		    k->begun && !k->folding_failed ? history_changes(k->pending, NULL) : NULL);
+	if (k->state == NULL || h.changed == 0)
+		return;
+	if (!k->begun)
+		changes = start_changes(k);
+	else if (!k->folding_failed) /* what cannot be written down does not pile up */
+		changes = history_changes(k->pending, NULL);
+	history_note(r, &h, changes);
+	note_digest(k, r);
 }
 
 static int
@@ -224,6 +275,7 @@ apply_files(struct keeper *k, int fd, bool check_only)
 	    .capture = k->begun && k->state != NULL,
 	    .override = override_says,
 	    .arg = k->overrides};
+	k->files = files_digest(fd);
 	if (!k->begun)
 		keeper_start_ops(k, fd);
 	k->pending = apply_compile(&k->store, &k->in, &report);

@@ -118,10 +118,12 @@ struct keeper {
 	struct ws pending_ws;
 	struct job *pending_job; /* it is a document's */
 	char author[STATE_AUTHOR_MAX];
-	uint32_t txn;  /* its id */
-	bool prepared; /* this process has gone through a PREPARE */
-	bool begun;    /* the map has a generation: documents are taken up */
-	uint64_t base; /* fresh: the generation the last map had reached */
+	uint32_t txn;        /* its id */
+	bool prepared;       /* this process has gone through a PREPARE */
+	bool begun;          /* the map has a generation: documents are taken up */
+	uint64_t base;       /* fresh: the generation the last map had reached */
+	struct digest files; /* of all the master's change set under way says */
+	bool start_whole;    /* nothing that was remembered was refused at the start */
 	struct watch chan;
 
 	/* documents */

@@ -293,6 +293,9 @@ void
 keeper_start_outcomes(struct keeper *k, const struct conf_check *report)
 {
 	outcomes(k, k->in.v, k->in.n, report);
+	k->start_whole = true;
+	for (uint32_t i = 0; i < k->in.n; i++)
+		k->start_whole &= k->in.v[i].outcome < OUTCOME_ABSENT;
 	k->in.v = NULL;
 	k->in.n = 0;
 }

@@ -250,7 +250,15 @@ the_consoles_objects_are_overridden_and_come_back(void **state)
 	CHANGE(f, f->admin, 200, "{'drop_override':'rollback-2'}");
 	SEES(f, CONF_ROUTE, "c", "{'path':['/c2'],'service':'one'}");
 	assert_int_equal(count(f, ASK_OVERRIDES, 0, 0, "overrides"), 0);
-	CHANGE(f, f->admin, 410, "{'rollback':2}"); /* a start lies between */
+	CHANGE(f, f->admin, 200, "{'rollback':2}"); /* a start with the same files lies between */
+	SEES(f, CONF_ROUTE, "c", "{'path':['/c1'],'service':'one'}");
+	kill(f->pid, SIGKILL);
+	wait_gone(f);
+	f->h.started_wall_us++;
+	start(f, NULL);
+	ready(f);
+	assert_true(change_all(f, 1, config(f, 2)).ok);
+	CHANGE(f, f->admin, 410, "{'rollback':2}"); /* a start with other files */
 	end(f);
 }
 
