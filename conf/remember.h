@@ -18,14 +18,13 @@
  *			 "changed":3,"changes":[{"kind","id","source","before":{..}|null,
  *			 "after":{..}|null}]}; changes is absent where there were more than
  *			 HISTORY_CHANGES: such a one cannot be taken back
- *	meta "files"	{"schema":1,"digest":..}: of what the files last said. A start that finds
- *the same is written down as one that changed nothing, so that what lies before it can be gone back
- *to
- *	meta "files"	{"schema":1,"digest":"of all the files said last"}: a start that finds the
- *same is written down as one that changed nothing, so that one can go back behind it overrides
- *{"schema":1,"name":"rollback-12","source":"file","digest":"32 hex digits of what the source says,
- *or empty: it has no such object","since":.., "author":..,"value":{..}|null} journal
- *{"schema":1,"source":..,"ask":id of the question,"time":.., "document":{..}}
+ *	meta "files"	{"schema":1,"digest":of all the files said last}. A start that finds the
+ *			 same is written down as one that changed nothing: one can go back behind it
+ *	overrides	{"schema":1,"name":"rollback-12","source":"file","digest":"32 hex digits of
+ *			 what the source says, or empty: it has no such object","since":..,
+ *			 "author":..,"value":{..}|null}
+ *	journal		{"schema":1,"source":..,"ask":id of the question,"time":..,
+ *			 "document":{..}}
  *	meta		"generation"; "console": position; "replay": {"sequence","attempts"}, while
  *			 a document of the journal is applied again
  */
