@@ -35,6 +35,7 @@ struct conf_route {
 	} limits;
 	bool require_length;
 	bool merge_slashes;
+	bool streaming, half_close;
 	struct conf_list policies; /* struct conf_policy */
 };
 

@@ -18,7 +18,8 @@
 #include "worker/up/attempt.h"
 #include "worker/worker_priv.h"
 
-#define FINISH_DROP (64 * 1024)
+#define FINISH_DROP        (64 * 1024)
+#define STATUS_CLIENT_GONE 499 /* in log and counters only: nobody is there to get it */
 
 uint8_t
 req_after_answer(const struct req *r)
@@ -117,6 +118,10 @@ step_log(struct req *r)
 	/* A head that came from the upstream and was not passed on is not what the client saw. */
 	if (!r->response_started)
 		r->out.status = 0;
+	if (r->reason == REASON_CLIENT_GONE) {
+		r->sent_status = r->out.status;
+		r->out.status = STATUS_CLIENT_GONE;
+	}
 	r->bytes_in = r->cx->rx_bytes;
 	r->bytes_out = r->cx->tx_bytes;
 	chain_observe(r);

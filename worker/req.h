@@ -112,6 +112,8 @@ struct req {
 	uint64_t bytes_in, bytes_out; /* with heads and framing */
 	uint64_t body_limit;
 	bool response_started, logged_off; /* logged_off: no access line (health) */
+	uint16_t sent_status; /* of the head that went out, where the log says 499 instead */
+	struct str stream;    /* what kind of stream the answer is, "" for none: for the log */
 	struct req_times t;
 };
 

@@ -67,9 +67,13 @@ upstream_failed(struct req *r, enum reason why)
 int
 step_pick(struct req *r)
 {
-	struct attempt *a = r->attempt ? r->attempt : upstream_attempt(r);
+	struct attempt *a;
 	struct table *t;
 
+	/* Nothing is begun, nor tried again, for a client that has left. */
+	if (unlikely(req_deserted(r)))
+		return req_abandon(r, REASON_CLIENT_GONE);
+	a = r->attempt ? r->attempt : upstream_attempt(r);
 	if (r->own_upstream) {
 		attempt_own(a, &r->worker->admin, STR("admin"));
 	} else {
@@ -92,11 +96,8 @@ step_connect(struct req *r)
 	struct attempt *a = r->attempt;
 	int rc = attempt_connect(a);
 
-	if (rc == 0) {
-		/* A client that reset meanwhile is noticed by req_run; one that only stopped
-		 * sending waits on. */
+	if (rc == 0)
 		return STEP_WAIT;
-	}
 	if (rc < 0)
 		return upstream_failed(r, a->why);
 	/* Equal times mean reused, even where a new connection took no time. */

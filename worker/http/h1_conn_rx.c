@@ -15,7 +15,7 @@ h1_rx_reset(struct h1_conn *c)
 	struct xchg *x = &c->x;
 
 	*x = (struct xchg){.ops = x->ops, .on_event = x->on_event, .owner = x->owner};
-	x->rx_eof = c->eof;
+	x->rx_eof = c->eof || c->stream.hup;
 	c->rx_state = H1_RX_IDLE;
 	c->scan = (struct h1_scan){0};
 	c->parts = c->interims = c->blanks = 0;

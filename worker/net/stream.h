@@ -37,6 +37,7 @@ struct stream {
 	bool refused;            /* the connection never came to be */
 	bool eof;                /* read gave EOF */
 	bool hup;                /* the peer's end was announced: a read will come to it */
+	bool broken; /* nothing passes either way any more: a reset, or both ends closed */
 	bool reset_on_close;
 	/* Owner's callback: something changed (readable, writable, connected, failed). May close
 	 * the stream. */

@@ -67,7 +67,7 @@ protocol_of(const struct req *r)
 static uint64_t
 status_of(const struct req *r)
 {
-	return r->response_started ? r->out.status : 0;
+	return r->response_started || r->reason == REASON_CLIENT_GONE ? r->out.status : 0;
 }
 
 static struct str
@@ -147,6 +147,12 @@ put_NUMBER(char *p, struct str name, uint64_t v)
 }
 
 static char *
+put_SOME(char *p, struct str name, uint64_t v)
+{
+	return v == 0 ? p : put_NUMBER(p, name, v);
+}
+
+static char *
 put_BOOL(char *p, struct str name, bool v)
 {
 	return put(put(p, name), v ? STR("true") : STR("false"));
@@ -205,6 +211,7 @@ room_PLAIN(struct str s)
 }
 #define room_TIME(v)   ((size_t)NUMBER_MAX + 4)
 #define room_NUMBER(v) ((size_t)NUMBER_MAX)
+#define room_SOME(v)   ((size_t)NUMBER_MAX)
 #define room_BOOL(v)   ((size_t)NUMBER_MAX)
 #define room_MS(v)     ((size_t)NUMBER_MAX + 4)
 #define room_IP(v)     ((size_t)IP_MAX + 2)
