@@ -196,6 +196,12 @@ static const struct field rows[] = {
 	    "Otherwise it counts as gone, which ends the request at the upstream at once: a client "
 	    "that only half-closes, as \"nc -N\" does, and one that left look the same. A reset, "
 	    "or a write that fails, is the end either way."},
+    {.name = "websocket",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_route, websocket),
+	.sub = &websocket_fields,
+	.help = "WebSocket connections on this route.",
+	.example = "websocket = { enabled = true; origins = [ \"https://example.com\" ]; };"},
     {.name = "policies",
 	.type = F_POLICIES,
 	.offset = FIELD_AT(struct conf_route, policies),

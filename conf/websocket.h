@@ -9,10 +9,10 @@
 
 struct conf_websocket {
 	bool enabled;
-	struct strs origins; /* "https://example.com", "https://*.example.com", "*.example.com" */
+	struct strs origins; /* exact ones, or with a star for what is below a host */
 	uint64_t idle_timeout, lifetime, ping_interval; /* ms; 0: none */
 	uint64_t max_frame, max_message;                /* octets of payload; 0: any number */
-	int64_t connections;                            /* of the route, all workers; 0: any number */
+	int64_t connections; /* of the route, all workers; 0: any number */
 };
 extern const struct fields websocket_fields;
 

@@ -16,6 +16,7 @@
 #include "worker/req_life.h"
 #include "worker/steps.h"
 #include "worker/up/attempt.h"
+#include "worker/websocket.h"
 #include "worker/worker_priv.h"
 
 #define FINISH_DROP        (64 * 1024)
@@ -69,6 +70,8 @@ step_finish(struct req *r)
 	if (!r->t.end) {
 		r->t.end = clock_ns();
 		conn_wait(r->conn, CONN_WAIT_NONE, false);
+		if (r->websocket)
+			websocket_end(r);
 		if (r->attempt)
 			attempt_end(r->attempt, r->ux && r->after != AFTER_RESET);
 		r->ux = NULL;
@@ -104,7 +107,8 @@ finish_count(struct req *r)
 	metric_row_add(m, r->plan->metric_route, finish_class(r->out.status), 1);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_IN, r->body_in);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_OUT, r->body_out);
-	metric_row_observe(m, r->plan->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
+	if (r->out.status != 101) /* how long a WebSocket was open says nothing of answers */
+		metric_row_observe(m, r->plan->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
 }
 
 int

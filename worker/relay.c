@@ -150,7 +150,7 @@ step_await(struct req *r)
 	if (rc == PUMP_LARGE || rc == PUMP_BAD)
 		return relay_refuse(r, rc);
 	if (r->ux->rx_head)
-		return step_to(r, STEP_RESPONSE);
+		return step_to(r, r->out.status == 101 ? STEP_SWITCH : STEP_RESPONSE);
 	if (r->ux->gone || r->ux->why)
 		return upstream_failed(r, r->ux->why);
 	relay_await_deadlines(r, rc, progress);

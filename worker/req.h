@@ -20,6 +20,7 @@ struct worker;  /* worker/worker_priv.h */
 struct conn;    /* client side, worker/conn.h */
 struct attempt; /* upstream side, worker/up/attempt.h */
 struct gen;     /* the settings it runs by, worker/generation.h */
+struct websocket;
 struct xchg;    /* its exchange on either side, worker/http/proto.h */
 
 /* Phase timings in monotonic nanoseconds; 0 = not reached. */
@@ -93,6 +94,7 @@ struct req {
 	uint16_t attempts;
 	struct xchg *cx, *ux; /* the client's exchange; the upstream's, NULL while there is none */
 	struct gen *gen;      /* one reference */
+	struct websocket *websocket; /* the handshake is one; worker/websocket.h */
 	struct defer again;   /* much to relay: the rest when others had their turn */
 	uint8_t after;        /* enum req_after: what becomes of the client connection */
 	bool own_upstream;    /* management: goes to the admin process */

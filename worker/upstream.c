@@ -29,6 +29,7 @@ upstream_attempt(struct req *r)
 	    .idempotent = r->in.method < METHOD_COUNT && method_idempotent(r->in.method),
 	    .body = r->in.body != BODY_NONE && !(r->in.body == BODY_LENGTH && r->in.length == 0),
 	};
+	    .own_connection = r->websocket != NULL,
 
 	if (r->own_upstream) {
 		c.connect_ms = c.first_byte_ms = c.idle_ms = 10000;
@@ -125,7 +126,9 @@ step_send(struct req *r)
 {
 	struct attempt *a = r->attempt;
 	struct xchg_send s = {
-	    .keepalive = !r->own_upstream, .connection = r->te_trailers ? STR("TE") : STR("")};
+	    .keepalive = !r->own_upstream, .connection = r->websocket     ? STR("Upgrade")
+								      : r->te_trailers ? STR("TE")
+										       : STR("")};
 	struct xchg *x;
 
 	if (upstream_continue(r) < 0)
@@ -138,6 +141,7 @@ step_send(struct req *r)
 		attempt_failed(a, REASON_INTERNAL);
 		return req_fail(r, REASON_INTERNAL);
 	}
+	x->upgrade = r->websocket != NULL;
 	r->ux = x;
 	return step_to(r, STEP_AWAIT);
 }

@@ -52,6 +52,7 @@ struct worker {
 	struct list listeners; /* struct listener */
 	struct list conns[CONN_STATE_COUNT];
 	struct list free_reqs;
+	struct list websockets; /* struct websocket, the open ones */
 	unsigned n_conns;
 	unsigned max_conns;
 	bool paused; /* accepting: for want of descriptors, or at the limit */

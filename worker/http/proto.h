@@ -57,6 +57,7 @@ struct xchg {
 	void *owner;
 	struct head *rx; /* the owner's: what is received is parsed into it */
 	struct head *tx;
+	bool upgrade; /* client, the owner's: 101 is an answer, and ends the message */
 
 	/* Kept by the protocol, read by the owner. */
 	bool rx_any;  /* an octet of the message has come */

@@ -106,8 +106,8 @@ frame_close(struct ws_piece *p, enum reason *why_r)
 }
 
 static int
-frame_control(const unsigned char *h, unsigned size, struct str data, struct ws_piece *p,
-    enum reason *why_r)
+frame_control(
+    const unsigned char *h, unsigned size, struct str data, struct ws_piece *p, enum reason *why_r)
 {
 	const unsigned char *key = h + size - 4;
 	bool masked = (h[1] & MASK) != 0;

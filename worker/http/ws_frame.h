@@ -44,8 +44,8 @@ struct ws_piece {
 /* The next piece of data, which begins where the last piece ended. 1: *p_r; a control frame is one
  * piece, a data frame's first piece has its whole header. 0: more octets are needed, nothing was
  * taken. -1 with *why_r: malformed or too large at this very octet; f is not to be used again. */
-int ws_frame_next(struct ws_frames *f, struct str data, struct ws_piece *p_r,
-    enum reason *why_r) NODISCARD;
+int ws_frame_next(
+    struct ws_frames *f, struct str data, struct ws_piece *p_r, enum reason *why_r) NODISCARD;
 
 /* A control frame as a client (key: four octets) or a server (NULL) sends it. Octets written; out
  * holds WS_OWN_MAX. */

@@ -11,6 +11,7 @@
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
 #include "worker/plan.h"
+#include "worker/websocket.h"
 
 #define TEXT_MAX   1024 /* octets of one text that are looked at */
 #define ESCAPE     6    /* an octet becomes at most so many */
@@ -60,6 +61,8 @@ protocol_of(const struct req *r)
 	if (r->in.method_text.n == 0)
 		return STR("");
 	return r->in.minor == 2   ? STR("HTTP/2")
+	if (r->websocket && r->response_started && r->out.status == 101)
+		return STR("websocket");
 	       : r->in.minor == 1 ? STR("HTTP/1.1")
 				  : STR("HTTP/1.0");
 }

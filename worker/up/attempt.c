@@ -207,7 +207,7 @@ attempt_connect(struct attempt *a)
 	default:
 		break;
 	}
-	if (!a->fresh && a->to->row != POOL_ROW_NONE) {
+	if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
 		a->c = pool_get(a->up->pool, a->to->row, a->to->incarnation,
 		    !a->conf.idempotent || a->conf.body);
 		if (a->c) {
@@ -240,7 +240,7 @@ attempt_end(struct attempt *a, bool reusable)
 		struct xchg *x = &a->c->h1.x;
 
 		x->on_event = NULL;
-		if (reusable && a->conf.service && x->rx_head && x->ops->finish(x) == 1) {
+		if (reusable && a->conf.service && !a->conf.own_connection && x->rx_head && x->ops->finish(x) == 1) {
 			const struct conf_service *s = a->conf.service;
 			struct pool_limits l = {(uint32_t)s->pool.idle, s->pool.idle_timeout,
 			    (uint32_t)s->pool.requests};
