@@ -75,9 +75,10 @@ struct req {
 			       before it */
 	struct reply reply;
 
-	struct addr peer;   /* who connected */
+	struct addr peer;   /* who connected, or whom the PROXY header of who did names */
 	struct addr client; /* the client after trusted proxies were believed */
 	struct addr local;  /* the address it connected to */
+	const struct addr *via; /* who connected, where a PROXY header named another; else NULL */
 	bool peer_trusted;
 	bool tls; /* of the client connection as seen by it (X-Forwarded-Proto of a trusted peer
 		     counts) */
@@ -93,8 +94,8 @@ struct req {
 	struct attempt *attempt;
 	uint16_t attempts;
 	struct xchg *cx, *ux; /* the client's exchange; the upstream's, NULL while there is none */
-	struct gen *gen;      /* one reference */
 	struct websocket *websocket; /* the handshake is one; worker/websocket.h */
+	struct gen *gen;      /* one reference */
 	struct defer again;   /* much to relay: the rest when others had their turn */
 	uint8_t after;        /* enum req_after: what becomes of the client connection */
 	bool own_upstream;    /* management: goes to the admin process */

@@ -10,6 +10,7 @@
 #include "worker/generation.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
+#include "worker/proxied.h"
 #include "worker/steps.h"
 #include "worker/up/attempt.h"
 #include "worker/upstream.h"
@@ -21,15 +22,16 @@ upstream_event(struct attempt *a)
 	req_run(a->owner);
 }
 
+/* NULL: the request's memory is used up. */
 static struct attempt *
 upstream_attempt(struct req *r)
 {
 	const struct plan *p = r->plan;
 	struct attempt_conf c = {
 	    .idempotent = r->in.method < METHOD_COUNT && method_idempotent(r->in.method),
+	    .own_connection = r->websocket != NULL,
 	    .body = r->in.body != BODY_NONE && !(r->in.body == BODY_LENGTH && r->in.length == 0),
 	};
-	    .own_connection = r->websocket != NULL,
 
 	if (r->own_upstream) {
 		c.connect_ms = c.first_byte_ms = c.idle_ms = 10000;
@@ -44,6 +46,8 @@ upstream_attempt(struct req *r)
 		if (p->total_ms)
 			c.total_at_ms = r->t.start / 1000000 + p->total_ms;
 	}
+	if (proxied_greeting(r, &c.greeting) < 0)
+		return NULL;
 	r->attempt = attempt_new(r->worker->up, &c, &r->ws);
 	r->attempt->owner = r;
 	r->attempt->on_event = upstream_event;
@@ -75,6 +79,8 @@ step_pick(struct req *r)
 	if (unlikely(req_deserted(r)))
 		return req_abandon(r, REASON_CLIENT_GONE);
 	a = r->attempt ? r->attempt : upstream_attempt(r);
+	if (!a)
+		return req_fail(r, REASON_INTERNAL);
 	if (r->own_upstream) {
 		attempt_own(a, &r->worker->admin, STR("admin"));
 	} else {
@@ -135,13 +141,13 @@ step_send(struct req *r)
 		return req_abandon(r, REASON_CLIENT_GONE);
 	head_init(&r->out, &r->ws, false);
 	x = attempt_begin(a, &r->out);
+	x->upgrade = r->websocket != NULL;
 	forward_host(r, a->to->host);
 	s.target = forward_target(r, a->to->base_path);
 	if (s.target.p == NULL || x->ops->send_head(x, &r->in, &s) < 0) {
 		attempt_failed(a, REASON_INTERNAL);
 		return req_fail(r, REASON_INTERNAL);
 	}
-	x->upgrade = r->websocket != NULL;
 	r->ux = x;
 	return step_to(r, STEP_AWAIT);
 }

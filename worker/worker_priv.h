@@ -58,6 +58,8 @@ struct worker {
 	bool paused; /* accepting: for want of descriptors, or at the limit */
 	struct timer accept_timer;
 	uint64_t pause_logged_ms;
+	uint64_t proxy_logged_ms; /* a PROXY header that was refused */
+	unsigned proxy_unlogged;  /* and those since */
 
 	enum drain_state drain;
 	uint64_t drain_deadline_ms; /* monotonic */

@@ -33,10 +33,11 @@ static const struct addr *
 peer_of(const struct req *r)
 {
 	static const struct addr none;
-	bool same = r->peer.family == r->client.family &&
-		    memcmp(r->peer.ip, r->client.ip, r->peer.family == AF_INET ? 4 : 16) == 0;
+	const struct addr *peer = r->via ? r->via : &r->peer;
+	bool same = peer->family == r->client.family &&
+		    memcmp(peer->ip, r->client.ip, peer->family == AF_INET ? 4 : 16) == 0;
 
-	return same ? &none : &r->peer;
+	return same ? &none : peer;
 }
 
 static struct str
@@ -60,9 +61,9 @@ protocol_of(const struct req *r)
 {
 	if (r->in.method_text.n == 0)
 		return STR("");
-	return r->in.minor == 2   ? STR("HTTP/2")
 	if (r->websocket && r->response_started && r->out.status == 101)
 		return STR("websocket");
+	return r->in.minor == 2   ? STR("HTTP/2")
 	       : r->in.minor == 1 ? STR("HTTP/1.1")
 				  : STR("HTTP/1.0");
 }
