@@ -6,7 +6,7 @@
 #define GW_LISTENER_H
 
 #include "conf/field.h"
-#include "conf/proxy.h"
+#include "shm/proxy.h"
 
 extern const struct fields listener_fields;
 

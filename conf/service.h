@@ -7,7 +7,7 @@
 #define GW_SERVICE_H
 
 #include "conf/field.h"
-#include "conf/proxy.h"
+#include "shm/proxy.h"
 
 extern const struct fields service_fields;
 extern const char *const balancer_names[]; /* worker/up's balancers in the same order:

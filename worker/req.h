@@ -21,7 +21,7 @@ struct conn;    /* client side, worker/conn.h */
 struct attempt; /* upstream side, worker/up/attempt.h */
 struct gen;     /* the settings it runs by, worker/generation.h */
 struct websocket;
-struct xchg;    /* its exchange on either side, worker/http/proto.h */
+struct xchg; /* its exchange on either side, worker/http/proto.h */
 
 /* Phase timings in monotonic nanoseconds; 0 = not reached. */
 struct req_times {
@@ -75,9 +75,9 @@ struct req {
 			       before it */
 	struct reply reply;
 
-	struct addr peer;   /* who connected, or whom the PROXY header of who did names */
-	struct addr client; /* the client after trusted proxies were believed */
-	struct addr local;  /* the address it connected to */
+	struct addr peer;       /* who connected, or whom the PROXY header of who did names */
+	struct addr client;     /* the client after trusted proxies were believed */
+	struct addr local;      /* the address it connected to */
 	const struct addr *via; /* who connected, where a PROXY header named another; else NULL */
 	bool peer_trusted;
 	bool tls; /* of the client connection as seen by it (X-Forwarded-Proto of a trusted peer
@@ -95,13 +95,13 @@ struct req {
 	uint16_t attempts;
 	struct xchg *cx, *ux; /* the client's exchange; the upstream's, NULL while there is none */
 	struct websocket *websocket; /* the handshake is one; worker/websocket.h */
-	struct gen *gen;      /* one reference */
-	struct defer again;   /* much to relay: the rest when others had their turn */
-	uint8_t after;        /* enum req_after: what becomes of the client connection */
-	bool own_upstream;    /* management: goes to the admin process */
-	bool te_trailers;     /* the client takes trailers: said to the upstream too */
-	bool up_deaf;         /* the upstream takes no more of the request body */
-	bool failing;         /* a try failed: fail_reason is the answer when there is no other */
+	struct gen *gen;             /* one reference */
+	struct defer again;          /* much to relay: the rest when others had their turn */
+	uint8_t after;               /* enum req_after: what becomes of the client connection */
+	bool own_upstream;           /* management: goes to the admin process */
+	bool te_trailers;            /* the client takes trailers: said to the upstream too */
+	bool up_deaf;                /* the upstream takes no more of the request body */
+	bool failing; /* a try failed: fail_reason is the answer when there is no other */
 	enum reason fail_reason;
 	const char
 	    *host_made; /* text of the Host field as the gateway made it: replaced per endpoint */

@@ -131,10 +131,10 @@ int
 step_send(struct req *r)
 {
 	struct attempt *a = r->attempt;
-	struct xchg_send s = {
-	    .keepalive = !r->own_upstream, .connection = r->websocket     ? STR("Upgrade")
-								      : r->te_trailers ? STR("TE")
-										       : STR("")};
+	struct xchg_send s = {.keepalive = !r->own_upstream,
+	    .connection = r->websocket     ? STR("Upgrade")
+			  : r->te_trailers ? STR("TE")
+					   : STR("")};
 	struct xchg *x;
 
 	if (upstream_continue(r) < 0)

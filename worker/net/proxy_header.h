@@ -7,7 +7,7 @@
 #ifndef GW_PROXY_HEADER_H
 #define GW_PROXY_HEADER_H
 
-#include "conf/proxy.h"
+#include "shm/proxy.h"
 #include "shm/base/addr.h"
 #include "shm/base/str.h"
 

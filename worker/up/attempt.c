@@ -247,7 +247,8 @@ attempt_end(struct attempt *a, bool reusable)
 		struct xchg *x = &a->c->h1.x;
 
 		x->on_event = NULL;
-		if (reusable && a->conf.service && !a->conf.own_connection && x->rx_head && x->ops->finish(x) == 1) {
+		if (reusable && a->conf.service && !a->conf.own_connection && x->rx_head &&
+		    x->ops->finish(x) == 1) {
 			const struct conf_service *s = a->conf.service;
 			struct pool_limits l = {(uint32_t)s->pool.idle, s->pool.idle_timeout,
 			    (uint32_t)s->pool.requests};
