@@ -97,6 +97,20 @@ websocket_origin_wrong(struct str pattern)
 	return pattern_host(host);
 }
 
+/* What a star stands for: labels of a host. */
+static bool
+star_fits(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = (char)(s.p[i] | 0x20);
+
+		if (!(c >= 'a' && c <= 'z') && !(s.p[i] >= '0' && s.p[i] <= '9') && s.p[i] != '-' &&
+		    s.p[i] != '.' && s.p[i] != '_')
+			return false;
+	}
+	return s.n > 0 && s.p[0] != '.';
+}
+
 static bool
 origin_fits(struct str pattern, struct str origin)
 {
@@ -112,7 +126,8 @@ origin_fits(struct str pattern, struct str origin)
 		return false;
 	}
 	want = str_sub(want, 1, want.n); /* ".example.com:8443" */
-	return host.n > want.n && str_ieq(str_sub(host, host.n - want.n, host.n), want);
+	return host.n > want.n && star_fits(str_sub(host, 0, host.n - want.n)) &&
+	       str_ieq(str_sub(host, host.n - want.n, host.n), want);
 }
 
 bool

@@ -107,8 +107,9 @@ finish_count(struct req *r)
 	metric_row_add(m, r->plan->metric_route, finish_class(r->out.status), 1);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_IN, r->body_in);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_OUT, r->body_out);
-	if (r->out.status != 101) /* how long a WebSocket was open says nothing of answers */
-		metric_row_observe(m, r->plan->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
+	if (!websocket_was_open(r)) /* how long a WebSocket was open says nothing of answers */
+		metric_row_observe(
+		    m, r->plan->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
 }
 
 int
@@ -122,7 +123,7 @@ step_log(struct req *r)
 	/* A head that came from the upstream and was not passed on is not what the client saw. */
 	if (!r->response_started)
 		r->out.status = 0;
-	if (r->reason == REASON_CLIENT_GONE) {
+	if (r->reason == REASON_CLIENT_GONE && !websocket_was_open(r)) {
 		r->sent_status = r->out.status;
 		r->out.status = STATUS_CLIENT_GONE;
 	}

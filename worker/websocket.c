@@ -238,6 +238,12 @@ websocket_end(struct req *r)
 	metric_row_add(m, row, websocket_code_metric(ws->code), 1);
 }
 
+bool
+websocket_was_open(const struct req *r)
+{
+	return r->websocket && r->websocket->open;
+}
+
 uint64_t
 websocket_messages(const struct req *r, enum ws_side from)
 {
@@ -247,7 +253,7 @@ websocket_messages(const struct req *r, enum ws_side from)
 uint64_t
 websocket_code(const struct req *r)
 {
-	return r->websocket && r->websocket->open ? r->websocket->code : 0;
+	return websocket_was_open(r) ? r->websocket->code : 0;
 }
 
 struct str

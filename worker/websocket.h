@@ -57,6 +57,8 @@ void websocket_drain(struct worker *w, uint64_t min_ms);
 /* ws_relay.c: begins to close both ways with this code; words and counters go by `why`. */
 void websocket_close(struct websocket *ws, unsigned code, enum reason why, enum ws_by by);
 
+/* Its 101 went to the client. */
+bool websocket_was_open(const struct req *r);
 /* For the log: 0 and "" where there is no such thing. */
 uint64_t websocket_messages(const struct req *r, enum ws_side from);
 uint64_t websocket_code(const struct req *r);

@@ -61,7 +61,7 @@ protocol_of(const struct req *r)
 {
 	if (r->in.method_text.n == 0)
 		return STR("");
-	if (r->websocket && r->response_started && r->out.status == 101)
+	if (websocket_was_open(r))
 		return STR("websocket");
 	return r->in.minor == 2   ? STR("HTTP/2")
 	       : r->in.minor == 1 ? STR("HTTP/1.1")
