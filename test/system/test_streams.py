@@ -42,9 +42,9 @@ class Feed:
         self.came = threading.Event()
 
     def __call__(self, x):
+        self.streams.append(x)  # known to whoever has read the head
         if self.head:
             x.send(STREAM % self.kind)
-        self.streams.append(x)
         self.came.set()
         try:
             while x.wire.sock.recv(1):
