@@ -34,7 +34,7 @@ way_between(const struct ws_way *w)
 static bool
 way_own(const struct ws_way *w)
 {
-	return w->own_at < w->own_n;
+	return w->own_at < w->own_n && !w->shut;
 }
 
 /* Behind what is half out; what has not begun gives way to a later one. */

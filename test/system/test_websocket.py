@@ -2,6 +2,8 @@
 """WebSockets over HTTP/1.1, with a client and a server that are not ours. R-7.1 R-7.3 R-7.5 E-8"""
 import base64
 import os
+import random
+import select
 import signal
 import socket
 import time
@@ -87,7 +89,8 @@ def test_messages_both_ways(gateway, ws):
     lines = ended(gw, 2)
     assert all(a["status"] == 101 and a["close_code"] == 1000 and a["closed_by"] == "client" and
                a["messages_in"] == a["messages_out"] == 5 and "reason" not in a for a in lines), lines
-    assert lines[1]["body_in"] > 2_000_000 and lines[1]["body_out"] > 2_000_000
+    plain = max(lines, key=lambda a: a["body_in"])
+    assert plain["body_in"] > 2_000_000 and plain["body_out"] > 2_000_000
     assert closes(gw, 1000) == 2 and is_open(gw) == 0
     assert gw.metric("gateway_route_websocket_messages_total", route="chat", **{"from": "client"}) == 10
 
@@ -372,3 +375,62 @@ def test_slow_readers_stop_the_sender(gateway, ws):
     for c in slow:
         c.close()
     until(lambda: is_open(gw) == 0, what="all of them to be over")
+
+
+def test_a_retired_worker_closes_with_1012(gateway, ws):
+    """Fewer workers by a reload: those of the ones that go are told to come back, the others stay. R-7.3"""
+    gw = site(gateway, ws.serve().url, workers=3)
+    held = [ws.connect(gw.url) for _ in range(30)]
+    gw.reload(SITE, workers=1)
+    until(lambda: len(gw.children("worker")) == 1, 20, "two workers to leave")
+    left = [c for c in held if c.open]
+    assert 0 < len(left) < 30 and is_open(gw) == len(left)
+    assert {c.wait_closed() for c in held if c not in left} == {1012}
+    for c in left:
+        assert c.ask("still here") == "still here"
+    assert closes(gw, 1012) == 30 - len(left)
+
+
+def unframe(octets):
+    """(fin, opcode, payload, rest) of the unmasked frame these begin with, or None: it is not whole."""
+    if len(octets) < 2:
+        return None
+    n, at = octets[1], 2
+    if n >= 126:
+        size = 2 if n == 126 else 8
+        n, at = int.from_bytes(octets[2:2 + size], "big"), 2 + size
+    if len(octets) < at + n or at > len(octets):
+        return None
+    return octets[0] >> 7, octets[0] & 15, octets[at:at + n], octets[at + n:]
+
+
+def test_frames_cut_anywhere(gateway, ws):
+    """Sent in pieces of any size, read in pieces of any size, the gateway's pings in between."""
+    gw = site(gateway, ws.serve(max_size=None, compression=None).url, 'ping_interval = "40ms";')
+    messages = [os.urandom(n) for n in (0, 1, 125, 126, 127, 65535, 65536, 70000) * 3]
+    frames = [f for m in messages for f in (frame(2, m[:len(m) // 2], fin=False), frame(9, b"p"),
+                                            frame(0, m[len(m) // 2:]))]
+    rnd = random.Random(7)
+    with upgraded(gw) as c:
+        out, whole, part, got = b"", b"", b"", []
+        while len(got) < len(messages):
+            if not out and frames:
+                out = frames.pop(0)
+            readable, writable, _ = select.select([c.sock], [c.sock] if out else [], [], 5)
+            assert readable or writable, "nothing moves any more"
+            if writable:
+                out = out[c.sock.send(out[:rnd.choice((1, 2, 13, 14, 100, 5000, 20000))]):]
+            if readable:
+                whole += c.sock.recv(rnd.choice((1, 3, 100, 70000)))
+            while (taken := unframe(whole)) is not None:
+                fin, opcode, payload, whole = taken
+                if opcode == 9:
+                    frames.insert(0, frame(10, payload))
+                elif opcode in (0, 2):
+                    part += payload
+                    if fin:
+                        got.append(part)
+                        part = b""
+        assert got == messages
+        c.send(out + frame(8, b"\x03\xe8"))
+    assert ended(gw)[0]["messages_in"] == len(messages)

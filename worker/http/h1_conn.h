@@ -76,7 +76,7 @@ void h1_conn_close(struct h1_conn *c, bool reset);
 
 /* After a 101 (h1_conn_raw.c): what comes is no message any more, and send_body adds nothing. */
 void h1_raw_begin(struct xchg *x);
-struct str h1_raw_data(struct xchg *x); /* received and not eaten; holds until the next fill or eat */
+struct str h1_raw_data(struct xchg *x); /* received, not eaten; until the next fill or eat */
 int h1_raw_fill(struct xchg *x);        /* 1 more of it, 0 none now or no room, -1 the peer's end */
 void h1_raw_eat(struct xchg *x, size_t n);
 
