@@ -111,6 +111,37 @@ static const struct fields limit_fields = {
     .n = ARRAY_LEN(limit_rows),
 };
 
+static const char *const proxy_modes[] = {"off", "v1", "v2", "any", NULL};
+static const struct field proxy_rows[] = {
+    {.name = "mode",
+	.type = F_ENUM,
+	.offset = FIELD_IN(struct conf_listener, proxy_protocol, mode),
+	.def = "off",
+	.names = proxy_modes,
+	.help = "The version of the header: v1 (text), v2 (binary) or any of the two."},
+    {.name = "from",
+	.type = F_CIDRS,
+	.offset = FIELD_IN(struct conf_listener, proxy_protocol, from),
+	.help = "Who has to send it: the load balancers in front. From others nothing is taken "
+		"for a header. Empty: everybody who can connect has to, and may claim any "
+		"address.",
+	.example = "from = [ \"10.0.0.0/24\", \"2001:db8::/64\" ];"},
+    {.name = "timeout",
+	.type = F_DURATION,
+	.offset = FIELD_IN(struct conf_listener, proxy_protocol, timeout),
+	.def = "5s",
+	.min = 1,
+	.max = FIELD_DAY,
+	.help = "How long the whole header may take, from the connection's start."},
+};
+static const struct fields proxy_fields = {
+    .name = "proxy_protocol",
+    .help = "The PROXY protocol from load balancers.",
+    .size = FIELD_SIZE(struct conf_listener, proxy_protocol),
+    .v = proxy_rows,
+    .n = ARRAY_LEN(proxy_rows),
+};
+
 static const struct field rows[] = {
     {.name = "address",
 	.type = F_ADDR,
@@ -153,6 +184,17 @@ static const struct field rows[] = {
 	.offset = FIELD_AT(struct conf_listener, limits),
 	.sub = &limit_fields,
 	.help = "Limits on what clients send."},
+    {.name = "proxy_protocol",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_listener, proxy_protocol),
+	.sub = &proxy_fields,
+	.help =
+	    "Connections begin with a header of the PROXY protocol, by which a load balancer in "
+	    "front tells the client's address and the one it connected to: they hold for "
+	    "policies, trusted_proxies and X-Forwarded-For as if the client had connected itself. "
+	    "The access line has who did connect as its peer. A header that names no TCP address "
+	    "(LOCAL, UNKNOWN, Unix sockets) leaves the connection's own. One that is malformed, "
+	    "longer than 4096 octets or late ends the connection."},
 };
 
 static const char *const public_parts[] = {"status", "services", NULL};
@@ -199,6 +241,8 @@ listener_check(void *self, struct conf_check *c)
 	check_public(&l->management.open, c);
 	if (l->management.open.n > 0 && !l->management.enabled)
 		check_warn(c, "management.public", "without effect: management.enabled is false");
+	if (l->proxy_protocol.from.n > 0 && l->proxy_protocol.mode == PROXY_OFF)
+		check_warn(c, "proxy_protocol.from", "without effect: proxy_protocol.mode is off");
 	check_health_path(l, c);
 }
 

@@ -6,6 +6,7 @@
 #define GW_LISTENER_H
 
 #include "conf/field.h"
+#include "shm/proxy.h"
 
 extern const struct fields listener_fields;
 
@@ -28,6 +29,11 @@ struct conf_listener {
 		    connections /* of this listener, per worker; 0 = the global one only */;
 		int64_t requests_per_connection; /* 0 = no limit */
 	} limits;
+	struct {
+		int32_t mode;      /* enum proxy_mode */
+		struct cidrs from; /* who has to send a header; empty: everybody */
+		uint64_t timeout;  /* ms, for the whole header */
+	} proxy_protocol;
 };
 
 #endif

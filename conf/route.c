@@ -179,6 +179,29 @@ static const struct field rows[] = {
 	.offset = FIELD_AT(struct conf_route, merge_slashes),
 	.def = "true",
 	.help = "Slashes in a row in the request's path count as one."},
+    {.name = "streaming",
+	.type = F_BOOL,
+	.offset = FIELD_AT(struct conf_route, streaming),
+	.def = "false",
+	.help =
+	    "Its answers are streams: once the head of one is there, timeouts.idle holds for it, "
+	    "but timeouts.total does not. Answers of type text/event-stream are streams without "
+	    "this. Every answer is passed on as it comes."},
+    {.name = "half_close",
+	.type = F_BOOL,
+	.offset = FIELD_AT(struct conf_route, half_close),
+	.def = "false",
+	.help =
+	    "A client that closes its sending side behind a whole request still gets its answer. "
+	    "Otherwise it counts as gone, which ends the request at the upstream at once: a client "
+	    "that only half-closes, as \"nc -N\" does, and one that left look the same. A reset, "
+	    "or a write that fails, is the end either way."},
+    {.name = "websocket",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_route, websocket),
+	.sub = &websocket_fields,
+	.help = "WebSocket connections on this route.",
+	.example = "websocket = { enabled = true; origins = [ \"https://example.com\" ]; };"},
     {.name = "policies",
 	.type = F_POLICIES,
 	.offset = FIELD_AT(struct conf_route, policies),

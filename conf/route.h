@@ -7,6 +7,7 @@
 #define GW_ROUTE_H
 
 #include "conf/field.h"
+#include "conf/websocket.h"
 
 extern const struct fields route_fields;
 
@@ -35,6 +36,8 @@ struct conf_route {
 	} limits;
 	bool require_length;
 	bool merge_slashes;
+	struct conf_websocket websocket;
+	bool streaming, half_close;
 	struct conf_list policies; /* struct conf_policy */
 };
 

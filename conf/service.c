@@ -9,6 +9,7 @@
 #include "shm/base/ws.h"
 
 const char *const balancer_names[] = {"round_robin", "least_connections", NULL};
+static const char *const proxy_versions[] = {"off", "v1", "v2", NULL};
 static const char *const host_names[] = {"client", "endpoint", "fixed", NULL};
 
 static const struct field endpoint_addr_rows[] = {
@@ -236,6 +237,14 @@ static const struct field rows[] = {
 	.offset = FIELD_AT(struct conf_service, health),
 	.sub = &health_fields,
 	.help = "When an endpoint counts as down."},
+    {.name = "proxy_protocol",
+	.type = F_ENUM,
+	.offset = FIELD_AT(struct conf_service, proxy_protocol),
+	.def = "off",
+	.names = proxy_versions,
+	.help = "Begin each connection with a PROXY header of this version that tells the client's "
+		"address, after trusted_proxies, and the one it connected to. Such a connection is "
+		"reused only for requests that would send the same header."},
     {.name = "policies",
 	.type = F_POLICIES,
 	.offset = FIELD_AT(struct conf_service, policies),

@@ -7,6 +7,7 @@
 #define GW_SERVICE_H
 
 #include "conf/field.h"
+#include "shm/proxy.h"
 
 extern const struct fields service_fields;
 extern const char *const balancer_names[]; /* worker/up's balancers in the same order:
@@ -55,6 +56,7 @@ struct conf_service {
 		int64_t failures; /* consecutive */
 		uint64_t down;    /* ms an endpoint stays ejected */
 	} health;
+	int32_t proxy_protocol;    /* enum proxy_mode: what its connections begin with */
 	struct conf_list policies; /* struct conf_policy: run before the route's */
 };
 

@@ -193,14 +193,6 @@ cell_add(cell_t *c, uint64_t n)
 	cell_set(c, cell_get(c) + n);
 }
 
-void
-metrics_adopt(struct metrics *m)
-{
-	for (unsigned i = 0; i < METRIC_ALL_COUNT; i++)
-		if (metric_table[i].scope == METRIC_PROC && metric_table[i].kind == METRIC_GAUGE)
-			metric_set(m, i, 0);
-}
-
 /* --- writing --- */
 
 static cell_t *
@@ -286,11 +278,53 @@ row_block(const struct metrics *m, cell_t *slot, uint32_t row, enum metric_scope
 	return slot + m->shape.blocks + block * m->shape.block;
 }
 
+/* What a row counted for the slot's process before. */
+static void
+row_gauge_zero(struct metrics *m, enum metric_all id)
+{
+	enum metric_scope scope = metric_table[id].scope;
+
+	for (uint32_t row = 0; row < m->shape.rows; row++)
+		if (row == 0 || KEY_SCOPE(cell_get(&m->keys[row])) == scope)
+			cell_set(row_block(m, m->own, row, scope) + m->at[id], 0);
+}
+
+void
+metrics_adopt(struct metrics *m)
+{
+	for (unsigned i = 0; i < METRIC_ALL_COUNT; i++) {
+		if (metric_table[i].kind != METRIC_GAUGE)
+			continue;
+		if (metric_table[i].scope == METRIC_PROC)
+			metric_set(m, i, 0);
+		else
+			row_gauge_zero(m, i);
+	}
+}
+
 void
 metric_row_add(struct metrics *m, uint32_t row, enum metric_all id, uint64_t n)
 {
 	BUG_ON(m->own == NULL || id >= METRIC_ALL_COUNT);
 	cell_add(row_block(m, m->own, row, metric_table[id].scope) + m->at[id], n);
+}
+
+void
+metric_row_sub(struct metrics *m, uint32_t row, enum metric_all id, uint64_t n)
+{
+	metric_row_add(m, row, id, -n);
+}
+
+bool
+metric_row_take(struct metrics *m, uint32_t row, enum metric_all id, uint64_t most)
+{
+	metric_row_add(m, row, id, 1);
+	/* One's own is seen by all before theirs are read: of two, at least one sees the other. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (metric_row_sum(m, row, id) <= most)
+		return true;
+	metric_row_sub(m, row, id, 1);
+	return false;
 }
 
 void

@@ -86,6 +86,10 @@ uint32_t metric_row(
     struct metrics *m, enum metric_scope scope, uint32_t number, uint32_t incarnation);
 uint32_t metric_incarnation(struct str id);
 void metric_row_add(struct metrics *m, uint32_t row, enum metric_all id, uint64_t n);
+void metric_row_sub(struct metrics *m, uint32_t row, enum metric_all id, uint64_t n); /* gauges */
+/* One more of a gauge that `most` bounds over all slots. False: there are as many, none is taken.
+ * Never more than that; two that ask for the last place at one moment may both get none. */
+bool metric_row_take(struct metrics *m, uint32_t row, enum metric_all id, uint64_t most);
 void metric_row_observe(struct metrics *m, uint32_t row, enum histogram_id h, uint64_t us);
 
 /* Reader side: sums over slots. */

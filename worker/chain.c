@@ -45,7 +45,7 @@ step_policies(struct req *r)
 	/* A body limit of a policy holds as well as the route's, hence only here. */
 	if (r->body_limit && r->in.has_length && r->in.length > r->body_limit)
 		return req_fail(r, REASON_TOO_LARGE);
-	return step_to(r, STEP_PREPARE);
+	return step_to(r, STEP_UPGRADE);
 }
 
 int

@@ -9,6 +9,7 @@
 #include "shm/base/log.h"
 #include "worker/accept.h"
 #include "worker/drain.h"
+#include "worker/proxied.h"
 #include "worker/steps.h"
 #include "worker/worker_priv.h"
 
@@ -20,8 +21,10 @@ static const struct {
 	const char *name;
 	unsigned from; /* states it may be entered from */
 } conn_states[CONN_STATE_COUNT] = {
-    [CONN_FREE] = {"free", BIT(FRESH) | BIT(HEAD) | BIT(REQUEST) | BIT(IDLE) | BIT(LINGER)},
-    [CONN_FRESH] = {"fresh", BIT(FREE)},
+    [CONN_FREE] = {"free",
+	BIT(PROXY) | BIT(FRESH) | BIT(HEAD) | BIT(REQUEST) | BIT(IDLE) | BIT(LINGER)},
+    [CONN_PROXY] = {"proxy", BIT(FREE)},
+    [CONN_FRESH] = {"fresh", BIT(FREE) | BIT(PROXY)},
     [CONN_HEAD] = {"head", BIT(FRESH) | BIT(IDLE)},
     [CONN_REQUEST] = {"request", BIT(HEAD)},
     [CONN_IDLE] = {"idle", BIT(REQUEST)},
@@ -35,6 +38,8 @@ conn_state_ms(const struct conn *c)
 	const struct conf_listener *l = c->listener->conf;
 
 	switch (c->state) {
+	case CONN_PROXY:
+		return l->proxy_protocol.timeout;
 	case CONN_FRESH:
 	case CONN_HEAD:
 		return l->timeouts.header;
@@ -85,6 +90,8 @@ conn_close(struct conn *c, bool reset)
 
 	BUG_ON(c->req);
 	h1_conn_close(&c->h1, reset);
+	free(c->proxied);
+	c->proxied = NULL;
 	conn_set_state(c, CONN_FREE);
 	c->listener->n_conns--;
 	listener_unref(&c->listener);
@@ -100,6 +107,10 @@ conn_deadline(struct timer *t)
 	struct conn *c = container_of(t, struct conn, timer);
 
 	switch (c->state) {
+	case CONN_PROXY:
+		proxied_refused(c->w, c, "not complete in time", true);
+		conn_close(c, false);
+		break;
 	case CONN_HEAD:
 		h1_conn_refuse(&c->h1, REASON_REQUEST_TIMEOUT);
 		req_run(c->req);
@@ -150,6 +161,29 @@ conn_begin(struct h1_conn *h)
 	return true;
 }
 
+/* The client's own octets come behind the header. */
+static void
+conn_proxy_event(struct stream *s)
+{
+	struct conn *c = container_of(s, struct conn, h1.stream);
+	const char *error = NULL;
+	int rc = proxied_read(&c->proxied, s, &c->peer, &error);
+
+	if (rc == 0)
+		return;
+	if (rc < 0) {
+		if (error)
+			proxied_refused(c->w, c, error, false);
+		conn_close(c, false);
+		return;
+	}
+	metric_add(c->w->metrics, M_PROC_CONNS_PROXIED, 1);
+	s->on_event = h1_conn_event;
+	conn_set_state(c, CONN_FRESH);
+	if (s->readable)
+		h1_conn_event(s);
+}
+
 static struct conn *
 conn_blank(struct worker *w)
 {
@@ -189,7 +223,11 @@ conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer)
 	w->n_conns++;
 	metric_add(w->metrics, M_PROC_CONNS_ACCEPTED, 1);
 	metric_add(w->metrics, M_PROC_CONNS_ACTIVE, 1);
-	conn_set_state(c, CONN_FRESH);
+	if (l->conf->proxy_protocol.mode != PROXY_OFF)
+		c->proxied = proxied_expect(l->conf, peer);
+	if (c->proxied)
+		c->h1.stream.on_event = conn_proxy_event;
+	conn_set_state(c, c->proxied ? CONN_PROXY : CONN_FRESH);
 	return true;
 }
 
@@ -299,7 +337,7 @@ conn_shed_idle(struct worker *w)
 void
 conn_abort_all(struct worker *w, unsigned reason)
 {
-	for (unsigned s = CONN_FRESH; s < CONN_STATE_COUNT; s++)
+	for (unsigned s = CONN_FREE + 1; s < CONN_STATE_COUNT; s++)
 		list_each_safe (n, &w->conns[s]) {
 			struct conn *c = container_of(n, struct conn, node);
 

@@ -11,11 +11,13 @@
 #include "worker/http/h1_conn.h"
 
 struct listener;
+struct proxied;
 struct req;
 struct worker;
 
 enum conn_state {
 	CONN_FREE,    /* recycled */
+	CONN_PROXY,   /* accepted, its PROXY header is not complete */
 	CONN_FRESH,   /* accepted, no octet yet */
 	CONN_HEAD,    /* in a request head */
 	CONN_REQUEST, /* a request is being answered */
@@ -38,8 +40,9 @@ struct conn {
 	struct timer timer;        /* the deadline of its state, or of what it waits for */
 	struct h1_conn h1;
 	struct req *req;
-	struct addr peer;
-	uint32_t lingered; /* octets dropped */
+	struct addr peer;        /* who connected, or whom the PROXY header names */
+	struct proxied *proxied; /* NULL: it is a plain one */
+	uint32_t lingered;       /* octets dropped */
 };
 
 /* Takes an accepted, non-blocking socket. False: it could not be registered, and was closed. */

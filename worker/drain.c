@@ -8,6 +8,7 @@
 #include "shm/base/log.h"
 #include "worker/accept.h"
 #include "worker/drain.h"
+#include "worker/websocket.h"
 #include "worker/worker_priv.h"
 
 static void
@@ -45,6 +46,7 @@ drain_begin(struct worker *w, uint64_t min_ms, uint64_t deadline_ms)
 	w->drain_deadline_ms = clock_ms() + deadline_ms;
 	timer_init(&w->drain_timer, drain_due);
 	timer_set(w->timers, &w->drain_timer, clock_ms() + MIN(min_ms, deadline_ms));
+	websocket_drain(w, MIN(min_ms, deadline_ms));
 }
 
 void

@@ -16,9 +16,11 @@
 #include "worker/req_life.h"
 #include "worker/steps.h"
 #include "worker/up/attempt.h"
+#include "worker/websocket.h"
 #include "worker/worker_priv.h"
 
-#define FINISH_DROP (64 * 1024)
+#define FINISH_DROP        (64 * 1024)
+#define STATUS_CLIENT_GONE 499 /* in log and counters only: nobody is there to get it */
 
 uint8_t
 req_after_answer(const struct req *r)
@@ -68,6 +70,8 @@ step_finish(struct req *r)
 	if (!r->t.end) {
 		r->t.end = clock_ns();
 		conn_wait(r->conn, CONN_WAIT_NONE, false);
+		if (r->websocket)
+			websocket_end(r);
 		if (r->attempt)
 			attempt_end(r->attempt, r->ux && r->after != AFTER_RESET);
 		r->ux = NULL;
@@ -103,7 +107,9 @@ finish_count(struct req *r)
 	metric_row_add(m, r->plan->metric_route, finish_class(r->out.status), 1);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_IN, r->body_in);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_OUT, r->body_out);
-	metric_row_observe(m, r->plan->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
+	if (!websocket_was_open(r)) /* how long a WebSocket was open says nothing of answers */
+		metric_row_observe(
+		    m, r->plan->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
 }
 
 int
@@ -117,6 +123,10 @@ step_log(struct req *r)
 	/* A head that came from the upstream and was not passed on is not what the client saw. */
 	if (!r->response_started)
 		r->out.status = 0;
+	if (r->reason == REASON_CLIENT_GONE && !websocket_was_open(r)) {
+		r->sent_status = r->out.status;
+		r->out.status = STATUS_CLIENT_GONE;
+	}
 	r->bytes_in = r->cx->rx_bytes;
 	r->bytes_out = r->cx->tx_bytes;
 	chain_observe(r);

@@ -191,7 +191,7 @@ forward_request(struct req *r)
 	forward_append(h, HDR_VIA, h->minor ? r->gen->via_1_1 : r->gen->via_1_0);
 	head_set(h, r->gen->s->http.request_id_header, r->id);
 	trace_forward(r);
-	if (r->te_trailers)
+	if (r->te_trailers && !r->websocket)
 		head_add_id(h, HDR_TE, STR("trailers"));
 	forward_make_host(r);
 }

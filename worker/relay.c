@@ -11,6 +11,7 @@
 #include "worker/conn.h"
 #include "worker/forward.h"
 #include "worker/http/proto.h"
+#include "worker/plan.h"
 #include "worker/req_life.h"
 #include "worker/steps.h"
 #include "worker/up/attempt.h"
@@ -149,7 +150,7 @@ step_await(struct req *r)
 	if (rc == PUMP_LARGE || rc == PUMP_BAD)
 		return relay_refuse(r, rc);
 	if (r->ux->rx_head)
-		return step_to(r, STEP_RESPONSE);
+		return step_to(r, r->out.status == 101 ? STEP_SWITCH : STEP_RESPONSE);
 	if (r->ux->gone || r->ux->why)
 		return upstream_failed(r, r->ux->why);
 	relay_await_deadlines(r, rc, progress);
@@ -170,6 +171,19 @@ relay_keep_alive(struct req *r)
 			r->attempt->c->peer_idle = s * 1000;
 }
 
+/* A stream may last: from its head on only the pauses in it are timed. */
+static void
+relay_stream(struct req *r)
+{
+	if (head_media_type(&r->out, STR("text/event-stream")))
+		r->stream = STR("events");
+	else if (r->plan && r->plan->route->streaming)
+		r->stream = STR("streaming");
+	else
+		return;
+	r->attempt->conf.total_at_ms = 0;
+}
+
 int
 step_response(struct req *r)
 {
@@ -183,6 +197,7 @@ step_response(struct req *r)
 	attempt_answered(
 	    a, h->status, (r->t.first_byte - (r->t.sent ? r->t.sent : r->t.head)) / 1000);
 	relay_keep_alive(r);
+	relay_stream(r);
 	if (head_strip_hop(h) < 0)
 		return upstream_failed(r, REASON_BAD_UPSTREAM);
 	forward_response(r);
@@ -212,11 +227,14 @@ relay_deadlines(struct req *r, enum pump rq, bool rq_progress, enum pump rs, boo
 }
 
 /* The response cannot be completed: the client must see that (no last chunk, a reset), and the
- * endpoint is to blame. */
+ * endpoint is to blame; not for having had nothing to say on a stream. */
 static int
 relay_broken(struct req *r, enum reason why)
 {
-	attempt_failed(r->attempt, why);
+	if (r->stream.n && why == REASON_UPSTREAM_IDLE)
+		attempt_end(r->attempt, false);
+	else
+		attempt_failed(r->attempt, why);
 	r->ux = NULL;
 	return req_abandon(r, why);
 }

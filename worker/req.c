@@ -11,6 +11,7 @@
 #include "worker/plan.h"
 #include "worker/req_life.h"
 #include "worker/steps.h"
+#include "worker/proxied.h"
 #include "worker/worker_priv.h"
 
 /* Besides the heads: what the gateway and policies make of them. */
@@ -64,7 +65,8 @@ req_new(struct conn *c)
 	r->gen = gen_ref(w->gen);
 	r->generation = r->gen->number;
 	r->peer = r->client = c->peer;
-	r->local = c->listener->addr;
+	r->local = c->proxied ? c->proxied->local : c->listener->addr;
+	r->via = c->proxied ? &c->proxied->via : NULL;
 	r->body_limit = l->limits.body;
 	r->t.start = clock_ns();
 	r->step = STEP_HEAD;

@@ -20,7 +20,8 @@ struct worker;  /* worker/worker_priv.h */
 struct conn;    /* client side, worker/conn.h */
 struct attempt; /* upstream side, worker/up/attempt.h */
 struct gen;     /* the settings it runs by, worker/generation.h */
-struct xchg;    /* its exchange on either side, worker/http/proto.h */
+struct websocket;
+struct xchg; /* its exchange on either side, worker/http/proto.h */
 
 /* Phase timings in monotonic nanoseconds; 0 = not reached. */
 struct req_times {
@@ -74,9 +75,10 @@ struct req {
 			       before it */
 	struct reply reply;
 
-	struct addr peer;   /* who connected */
-	struct addr client; /* the client after trusted proxies were believed */
-	struct addr local;  /* the address it connected to */
+	struct addr peer;       /* who connected, or whom the PROXY header of who did names */
+	struct addr client;     /* the client after trusted proxies were believed */
+	struct addr local;      /* the address it connected to */
+	const struct addr *via; /* who connected, where a PROXY header named another; else NULL */
 	bool peer_trusted;
 	bool tls; /* of the client connection as seen by it (X-Forwarded-Proto of a trusted peer
 		     counts) */
@@ -92,13 +94,14 @@ struct req {
 	struct attempt *attempt;
 	uint16_t attempts;
 	struct xchg *cx, *ux; /* the client's exchange; the upstream's, NULL while there is none */
-	struct gen *gen;      /* one reference */
-	struct defer again;   /* much to relay: the rest when others had their turn */
-	uint8_t after;        /* enum req_after: what becomes of the client connection */
-	bool own_upstream;    /* management: goes to the admin process */
-	bool te_trailers;     /* the client takes trailers: said to the upstream too */
-	bool up_deaf;         /* the upstream takes no more of the request body */
-	bool failing;         /* a try failed: fail_reason is the answer when there is no other */
+	struct websocket *websocket; /* the handshake is one; worker/websocket.h */
+	struct gen *gen;             /* one reference */
+	struct defer again;          /* much to relay: the rest when others had their turn */
+	uint8_t after;               /* enum req_after: what becomes of the client connection */
+	bool own_upstream;           /* management: goes to the admin process */
+	bool te_trailers;            /* the client takes trailers: said to the upstream too */
+	bool up_deaf;                /* the upstream takes no more of the request body */
+	bool failing; /* a try failed: fail_reason is the answer when there is no other */
 	enum reason fail_reason;
 	const char
 	    *host_made; /* text of the Host field as the gateway made it: replaced per endpoint */
@@ -112,6 +115,8 @@ struct req {
 	uint64_t bytes_in, bytes_out; /* with heads and framing */
 	uint64_t body_limit;
 	bool response_started, logged_off; /* logged_off: no access line (health) */
+	uint16_t sent_status; /* of the head that went out, where the log says 499 instead */
+	struct str stream;    /* what kind of stream the answer is, "" for none: for the log */
 	struct req_times t;
 };
 

@@ -57,6 +57,10 @@ respond_fields(struct req *r)
 		head_add(h, STR("Content-Type"), p->content_type);
 	if (p->allow.n)
 		head_add(h, STR("Allow"), p->allow);
+	if (p->reason == REASON_WS_VERSION) {
+		head_add(h, STR("Upgrade"), STR("websocket"));
+		head_add(h, STR("Sec-WebSocket-Version"), STR("13"));
+	}
 	if (p->status == 401)
 		head_add(h, STR("WWW-Authenticate"),
 		    ws_printf(&r->ws, "Bearer realm=\"%.*s\"", STR_ARG(s->http.server_name)));
@@ -101,7 +105,8 @@ respond_keeps(const struct req *r)
 static int
 respond_begin(struct req *r)
 {
-	struct xchg_send s = {0};
+	struct xchg_send s = {
+	    .connection = r->reply.reason == REASON_WS_VERSION ? STR("Upgrade") : STR("")};
 
 	conn_wait(r->conn, CONN_WAIT_NONE, false);
 	if (r->attempt)

@@ -8,6 +8,7 @@
 #include "shm/base/log.h"
 #include "worker/conn.h"
 #include "worker/http/proto.h"
+#include "worker/plan.h"
 #include "worker/req_life.h"
 #include "worker/steps.h"
 
@@ -20,6 +21,31 @@ static const struct {
 #undef STEP
 };
 
+/* The end of its sending side counts behind a whole request only: in a body it cuts that short. */
+static bool
+req_half_closed(const struct req *r)
+{
+	if (!r->cx->rx_end || r->step < STEP_POLICIES || r->step > STEP_RELAY)
+		return false;
+	return !r->plan || !r->plan->route->half_close;
+}
+
+bool
+req_deserted(const struct req *r)
+{
+	const struct xchg *x = r->cx;
+
+	if (likely(!x->gone && !x->rx_eof))
+		return false;
+	return x->gone ? r->step < STEP_FINISH : req_half_closed(r);
+}
+
+static int
+req_desert(struct req *r)
+{
+	return req_abandon(r, r->cx->why ? r->cx->why : REASON_CLIENT_GONE);
+}
+
 void
 req_run(struct req *r)
 {
@@ -27,8 +53,8 @@ req_run(struct req *r)
 	int rc;
 
 	CHECK_MAGIC(r, REQ_MAGIC);
-	if (r->cx->gone && r->step < STEP_FINISH)
-		req_abandon(r, r->cx->why ? r->cx->why : REASON_CLIENT_GONE);
+	if (req_deserted(r))
+		req_desert(r);
 	else if (r->waiting == WAIT_TIMER)
 		return; /* one waker only: its timer */
 	do {
@@ -37,6 +63,9 @@ req_run(struct req *r)
 		rc = step_table[at].fn(r);
 		log_debug(
 		    "request %.*s step %s: %s", STR_ARG(r->id), step_table[at].name, words[rc]);
+		/* Known before there was something to wait for: no event will come. */
+		if (rc == STEP_WAIT && req_deserted(r))
+			rc = req_desert(r);
 	} while (rc == STEP_MORE);
 	if (rc == STEP_DONE)
 		req_end(r);
@@ -55,7 +84,7 @@ int
 req_fail(struct req *r, enum reason why)
 {
 	if (r->cx->gone)
-		return req_abandon(r, r->cx->why ? r->cx->why : REASON_CLIENT_GONE);
+		return req_desert(r);
 	if (r->response_started)
 		return req_abandon(r, why);
 	req_reply_reason(r, why);

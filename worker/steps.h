@@ -37,6 +37,9 @@ step_to(struct req *r, enum step s)
 
 /* Ends: an answer where none has begun, else the connection is reset. Returns STEP_MORE. */
 int req_fail(struct req *r, enum reason why);
+/* Is nobody there any more to take the answer? Its reset or a failed write; while the upstream is
+ * asked, the end of what it sends too, unless the route has half_close. */
+bool req_deserted(const struct req *r);
 /* The client is gone, or must go: nothing more is sent. Returns STEP_MORE. */
 int req_abandon(struct req *r, enum reason why);
 /* The client did not send its body or take its response in time (conn.c). Runs the request. */

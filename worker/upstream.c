@@ -10,6 +10,7 @@
 #include "worker/generation.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
+#include "worker/proxied.h"
 #include "worker/steps.h"
 #include "worker/up/attempt.h"
 #include "worker/upstream.h"
@@ -21,12 +22,14 @@ upstream_event(struct attempt *a)
 	req_run(a->owner);
 }
 
+/* NULL: the request's memory is used up. */
 static struct attempt *
 upstream_attempt(struct req *r)
 {
 	const struct plan *p = r->plan;
 	struct attempt_conf c = {
 	    .idempotent = r->in.method < METHOD_COUNT && method_idempotent(r->in.method),
+	    .own_connection = r->websocket != NULL,
 	    .body = r->in.body != BODY_NONE && !(r->in.body == BODY_LENGTH && r->in.length == 0),
 	};
 
@@ -43,6 +46,8 @@ upstream_attempt(struct req *r)
 		if (p->total_ms)
 			c.total_at_ms = r->t.start / 1000000 + p->total_ms;
 	}
+	if (proxied_greeting(r, &c.greeting) < 0)
+		return NULL;
 	r->attempt = attempt_new(r->worker->up, &c, &r->ws);
 	r->attempt->owner = r;
 	r->attempt->on_event = upstream_event;
@@ -67,9 +72,15 @@ upstream_failed(struct req *r, enum reason why)
 int
 step_pick(struct req *r)
 {
-	struct attempt *a = r->attempt ? r->attempt : upstream_attempt(r);
+	struct attempt *a;
 	struct table *t;
 
+	/* Nothing is begun, nor tried again, for a client that has left. */
+	if (unlikely(req_deserted(r)))
+		return req_abandon(r, REASON_CLIENT_GONE);
+	a = r->attempt ? r->attempt : upstream_attempt(r);
+	if (!a)
+		return req_fail(r, REASON_INTERNAL);
 	if (r->own_upstream) {
 		attempt_own(a, &r->worker->admin, STR("admin"));
 	} else {
@@ -92,11 +103,8 @@ step_connect(struct req *r)
 	struct attempt *a = r->attempt;
 	int rc = attempt_connect(a);
 
-	if (rc == 0) {
-		/* A client that reset meanwhile is noticed by req_run; one that only stopped
-		 * sending waits on. */
+	if (rc == 0)
 		return STEP_WAIT;
-	}
 	if (rc < 0)
 		return upstream_failed(r, a->why);
 	/* Equal times mean reused, even where a new connection took no time. */
@@ -123,14 +131,17 @@ int
 step_send(struct req *r)
 {
 	struct attempt *a = r->attempt;
-	struct xchg_send s = {
-	    .keepalive = !r->own_upstream, .connection = r->te_trailers ? STR("TE") : STR("")};
+	struct xchg_send s = {.keepalive = !r->own_upstream,
+	    .connection = r->websocket     ? STR("Upgrade")
+			  : r->te_trailers ? STR("TE")
+					   : STR("")};
 	struct xchg *x;
 
 	if (upstream_continue(r) < 0)
 		return req_abandon(r, REASON_CLIENT_GONE);
 	head_init(&r->out, &r->ws, false);
 	x = attempt_begin(a, &r->out);
+	x->upgrade = r->websocket != NULL;
 	forward_host(r, a->to->host);
 	s.target = forward_target(r, a->to->base_path);
 	if (s.target.p == NULL || x->ops->send_head(x, &r->in, &s) < 0) {

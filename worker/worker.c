@@ -278,6 +278,7 @@ worker_set_up(struct worker *w, const char **error_r)
 	defer_init(&w->unread, worker_unread);
 	list_init(&w->listeners);
 	list_init(&w->free_reqs);
+	list_init(&w->websockets);
 	for (unsigned i = 0; i < CONN_STATE_COUNT; i++)
 		list_init(&w->conns[i]);
 	w->plans = plans_new(w->metrics, plans);

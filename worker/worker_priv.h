@@ -52,11 +52,14 @@ struct worker {
 	struct list listeners; /* struct listener */
 	struct list conns[CONN_STATE_COUNT];
 	struct list free_reqs;
+	struct list websockets; /* struct websocket, the open ones */
 	unsigned n_conns;
 	unsigned max_conns;
 	bool paused; /* accepting: for want of descriptors, or at the limit */
 	struct timer accept_timer;
 	uint64_t pause_logged_ms;
+	uint64_t proxy_logged_ms; /* a PROXY header that was refused */
+	unsigned proxy_unlogged;  /* and those since */
 
 	enum drain_state drain;
 	uint64_t drain_deadline_ms; /* monotonic */

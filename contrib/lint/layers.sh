@@ -18,7 +18,7 @@ layer worker/http       worker/http/ worker/net/ shm/ conf/method.h
 # One of these never includes another; what they share is the request and the plan. Of conf: what reads.
 layer worker/up         worker/up/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer worker/policy     worker/policy/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
-layer worker/obs        worker/obs/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
+layer worker/obs        worker/obs/ worker/req.h worker/plan.h worker/websocket.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer worker            worker/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer admin             admin/ conf/ worker/net/ worker/http/ shm/
 layer master/logger     master/logger/ shm/

@@ -71,6 +71,18 @@ enc_base64url(const void *p, size_t n, char *out)
 	return len;
 }
 
+size_t
+enc_base64(const void *p, size_t n, char *out)
+{
+	size_t len = enc_base64url(p, n, out);
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = out[i] == '-' ? '+' : out[i] == '_' ? '/' : out[i];
+	while (len % 4 != 0)
+		out[len++] = '=';
+	return len;
+}
+
 static int
 unbase64url_digit(char c)
 {

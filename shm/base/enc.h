@@ -13,6 +13,8 @@
 void enc_hex(const void *p, size_t n, char *out);           /* 2n octets, lower case, no NUL */
 int enc_unhex(struct str s, void *out, size_t n) NODISCARD; /* exactly 2n digits: 1, else -1 */
 size_t enc_base64url(const void *p, size_t n, char *out);   /* unpadded; out holds 4*((n+2)/3) */
+/* Padded, the alphabet with + and /; out holds 4*((n+2)/3). */
+size_t enc_base64(const void *p, size_t n, char *out);
 /* length or -1; canonical only */
 ssize_t enc_unbase64url(struct str s, void *out, size_t cap) NODISCARD;
 

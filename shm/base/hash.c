@@ -17,7 +17,7 @@
 static struct hash_state {
 	bool keyed;
 	uint8_t key[16];
-	EVP_MD *sha256;
+	EVP_MD *sha256, *sha1;
 	EVP_MD_CTX *parts; /* hash_sha256's */
 } state;
 
@@ -108,15 +108,30 @@ sha256(void)
 	return state.sha256;
 }
 
-void
-hash_sha256(const struct str *parts, unsigned n, uint8_t out[HASH_SHA256])
+static void
+hash_parts(const EVP_MD *md, const struct str *parts, unsigned n, uint8_t *out)
 {
 	if (state.parts == NULL)
 		state.parts = EVP_MD_CTX_new();
-	BUG_ON(EVP_DigestInit_ex2(state.parts, sha256(), NULL) != 1);
+	BUG_ON(EVP_DigestInit_ex2(state.parts, md, NULL) != 1);
 	for (unsigned i = 0; i < n; i++)
 		BUG_ON(EVP_DigestUpdate(state.parts, parts[i].p, parts[i].n) != 1);
 	BUG_ON(EVP_DigestFinal_ex(state.parts, out, NULL) != 1);
+}
+
+void
+hash_sha256(const struct str *parts, unsigned n, uint8_t out[HASH_SHA256])
+{
+	hash_parts(sha256(), parts, n, out);
+}
+
+void
+hash_sha1(const struct str *parts, unsigned n, uint8_t out[HASH_SHA1])
+{
+	if (state.sha1 == NULL)
+		state.sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	BUG_ON(state.sha1 == NULL);
+	hash_parts(state.sha1, parts, n, out);
 }
 
 struct digest

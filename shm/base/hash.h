@@ -24,6 +24,10 @@ void digest_hex(const struct digest *d, char out[33]);
 #define HASH_SHA256 32
 void hash_sha256(const struct str *parts, unsigned n, uint8_t out[HASH_SHA256]);
 
+/* SHA-1 of the parts: for the WebSocket handshake (RFC 6455 4.2.2), which asks for no strength. */
+#define HASH_SHA1 20
+void hash_sha1(const struct str *parts, unsigned n, uint8_t out[HASH_SHA1]);
+
 /* Chained hash table with intrusive nodes, grown by doubling. The caller supplies hash and
  * comparison. */
 struct hnode {

@@ -337,9 +337,11 @@ def test_client_reset_before_the_answer(gateway, backend):
 
 
 def test_half_closed_client_gets_its_answer(gateway, backend):
-    """A client that only says it has no more to send is not gone: the answer comes, then the end."""
+    """With half_close a client that only says it has no more to send is not gone: the answer comes, then the end."""
     gate = threading.Event()
-    gw = site(gateway, backend(lambda x: (gate.wait(10), x.respond(200, {}, b"late"))).url)
+    b = backend(lambda x: (gate.wait(10), x.respond(200, {}, b"late")))
+    gw = gateway("""services = ( { id = "s"; url = "@url@"; } );
+        routes = ( { id = "all"; path = "/*"; service = "s"; half_close = true; } );""", url=b.url)
     with gw.client() as c:
         c.request("GET", "/")
         c.sock.shutdown(socket.SHUT_WR)

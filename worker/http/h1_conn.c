@@ -33,6 +33,16 @@ h1_conn_begin(struct h1_conn *c, struct head *rx)
 	c->x.rx = rx;
 }
 
+/* A reset is told by the event alone: nothing is read while nobody takes what was read, and a
+ * pipeline may fill the buffer. */
+static void
+h1_broken(struct h1_conn *c)
+{
+	c->x.gone = true;
+	if (!c->x.why)
+		c->x.why = REASON_CLIENT_GONE;
+}
+
 /* One event to the owner, and nothing is touched after it: the owner may have closed the
  * connection. */
 void
@@ -41,6 +51,7 @@ h1_conn_event(struct stream *s)
 	struct h1_conn *c = container_of(s, struct h1_conn, stream);
 	struct xchg *x = &c->x;
 
+	x->rx_eof |= s->hup;
 	h1_tx_flush(c);
 	if (c->rx_state == H1_RX_IDLE || c->rx_state == H1_RX_HEAD) {
 		h1_rx_head(c);
@@ -51,6 +62,8 @@ h1_conn_event(struct stream *s)
 		/* The next request, or the peer's end: the only way to notice that it is gone. */
 		h1_rx_fill(c);
 	}
+	if (unlikely(s->broken) && c->server && c->rx_state > H1_RX_HEAD)
+		h1_broken(c);
 	if (x->on_event)
 		x->on_event(x);
 }

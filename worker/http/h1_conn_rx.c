@@ -15,7 +15,7 @@ h1_rx_reset(struct h1_conn *c)
 	struct xchg *x = &c->x;
 
 	*x = (struct xchg){.ops = x->ops, .on_event = x->on_event, .owner = x->owner};
-	x->rx_eof = c->eof;
+	x->rx_eof = c->eof || c->stream.hup;
 	c->rx_state = H1_RX_IDLE;
 	c->scan = (struct h1_scan){0};
 	c->parts = c->interims = c->blanks = 0;
@@ -151,7 +151,7 @@ h1_rx_parse(struct h1_conn *c, uint32_t len)
 		rc = h1_parse_request(data, &c->limits, h, &why);
 	else
 		rc = h1_parse_response(data, h1_rx_answers_head(c), &c->limits, h, &why);
-	if (rc == 1 && !c->server && h->status == 101)
+	if (rc == 1 && !c->server && h->status == 101 && !c->x.upgrade)
 		rc = -1;
 	if (rc < 0) {
 		h1_rx_fail(c, c->server ? why : REASON_BAD_UPSTREAM, false);
@@ -159,7 +159,7 @@ h1_rx_parse(struct h1_conn *c, uint32_t len)
 	}
 	h1_rx_eat(c, len);
 	c->scan = (struct h1_scan){0};
-	if (c->server || h->status >= 200)
+	if (c->server || h->status >= 200 || h->status == 101)
 		return 1;
 	if (++c->interims > H1_INTERIMS) {
 		h1_rx_fail(c, REASON_BAD_UPSTREAM, false);

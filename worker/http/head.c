@@ -104,6 +104,16 @@ head_value(const struct head *h, enum hdr_id id)
 	return f == NULL ? STR("") : f->value;
 }
 
+bool
+head_media_type(const struct head *h, struct str type)
+{
+	struct str s = head_value(h, HDR_CONTENT_TYPE);
+
+	if (!str_istarts(s, type))
+		return false;
+	return s.n == type.n || s.p[type.n] == ';' || s.p[type.n] == ' ' || s.p[type.n] == '\t';
+}
+
 unsigned
 head_remove(struct head *h, struct str name)
 {

@@ -80,6 +80,8 @@ struct hdr *head_get(const struct head *h, enum hdr_id id); /* first that is not
 struct hdr *head_next(const struct head *h, const struct hdr *after); /* next of the same name */
 struct hdr *head_find(const struct head *h, struct str name);         /* any name */
 struct str head_value(const struct head *h, enum hdr_id id);          /* "" when absent */
+/* Is Content-Type this media type, whatever its parameters and case? */
+bool head_media_type(const struct head *h, struct str type);
 /* All of that name, `_` and `-` being the same letter; returns how many. */
 unsigned head_remove(struct head *h, struct str name);
 unsigned head_remove_id(struct head *h, enum hdr_id id);

@@ -57,6 +57,7 @@ struct xchg {
 	void *owner;
 	struct head *rx; /* the owner's: what is received is parsed into it */
 	struct head *tx;
+	bool upgrade; /* client, the owner's: 101 is an answer, and ends the message */
 
 	/* Kept by the protocol, read by the owner. */
 	bool rx_any;  /* an octet of the message has come */
@@ -64,7 +65,7 @@ struct xchg {
 	bool rx_body; /* octets of the body came with the head */
 	bool rx_end;  /* the last payload octet is here (peeked or to be peeked), trailers are in rx
 		       */
-	bool rx_eof;  /* the peer sends nothing more on this connection */
+	bool rx_eof;  /* the peer sends no more on this connection; some may be unread */
 	bool tx_any;  /* an octet of our message has gone out */
 	bool tx_head; /* send_head was called */
 	bool tx_end;  /* all of our message is out */

@@ -13,6 +13,26 @@ stream_close(struct stream *s)
 		s->ops->close(s);
 }
 
+ssize_t
+stream_peek(struct stream *s, void *p, size_t n)
+{
+	ssize_t got;
+
+	do {
+		got = recv(s->watch.fd, p, n, MSG_PEEK | MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got > 0)
+		return got;
+	if (got == 0)
+		return STREAM_EOF;
+	if (errno != EAGAIN && errno != EWOULDBLOCK) {
+		s->err = errno;
+		return STREAM_ERROR;
+	}
+	s->readable = false;
+	return STREAM_AGAIN;
+}
+
 int
 stream_idle_ok(struct stream *s)
 {

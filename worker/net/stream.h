@@ -37,6 +37,7 @@ struct stream {
 	bool refused;            /* the connection never came to be */
 	bool eof;                /* read gave EOF */
 	bool hup;                /* the peer's end was announced: a read will come to it */
+	bool broken; /* nothing passes either way any more: a reset, or both ends closed */
 	bool reset_on_close;
 	/* Owner's callback: something changed (readable, writable, connected, failed). May close
 	 * the stream. */
@@ -61,6 +62,8 @@ stream_write(struct stream *s, const struct iovec *v, int n)
 {
 	return s->ops->write(s, v, n);
 }
+/* What the socket below holds, left where it is: as read, but never 0. Not for TLS. */
+ssize_t stream_peek(struct stream *s, void *p, size_t n);
 void stream_close(struct stream *s); /* harmless when closed */
 /* Is the peer still there and silent? For pooled connections before reuse: 1 fine, 0 readable or
  * closed. One recv(MSG_PEEK). */

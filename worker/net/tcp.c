@@ -130,6 +130,8 @@ tcp_event(struct watch *w, uint32_t events)
 	}
 	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		s->hup = true;
+	if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+		s->broken = true;
 	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		s->readable = true;
 	if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)

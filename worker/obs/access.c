@@ -11,6 +11,7 @@
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
 #include "worker/plan.h"
+#include "worker/websocket.h"
 
 #define TEXT_MAX   1024 /* octets of one text that are looked at */
 #define ESCAPE     6    /* an octet becomes at most so many */
@@ -32,10 +33,11 @@ static const struct addr *
 peer_of(const struct req *r)
 {
 	static const struct addr none;
-	bool same = r->peer.family == r->client.family &&
-		    memcmp(r->peer.ip, r->client.ip, r->peer.family == AF_INET ? 4 : 16) == 0;
+	const struct addr *peer = r->via ? r->via : &r->peer;
+	bool same = peer->family == r->client.family &&
+		    memcmp(peer->ip, r->client.ip, peer->family == AF_INET ? 4 : 16) == 0;
 
-	return same ? &none : &r->peer;
+	return same ? &none : peer;
 }
 
 static struct str
@@ -59,6 +61,8 @@ protocol_of(const struct req *r)
 {
 	if (r->in.method_text.n == 0)
 		return STR("");
+	if (websocket_was_open(r))
+		return STR("websocket");
 	return r->in.minor == 2   ? STR("HTTP/2")
 	       : r->in.minor == 1 ? STR("HTTP/1.1")
 				  : STR("HTTP/1.0");
@@ -67,7 +71,7 @@ protocol_of(const struct req *r)
 static uint64_t
 status_of(const struct req *r)
 {
-	return r->response_started ? r->out.status : 0;
+	return r->response_started || r->reason == REASON_CLIENT_GONE ? r->out.status : 0;
 }
 
 static struct str
@@ -147,6 +151,12 @@ put_NUMBER(char *p, struct str name, uint64_t v)
 }
 
 static char *
+put_SOME(char *p, struct str name, uint64_t v)
+{
+	return v == 0 ? p : put_NUMBER(p, name, v);
+}
+
+static char *
 put_BOOL(char *p, struct str name, bool v)
 {
 	return put(put(p, name), v ? STR("true") : STR("false"));
@@ -205,6 +215,7 @@ room_PLAIN(struct str s)
 }
 #define room_TIME(v)   ((size_t)NUMBER_MAX + 4)
 #define room_NUMBER(v) ((size_t)NUMBER_MAX)
+#define room_SOME(v)   ((size_t)NUMBER_MAX)
 #define room_BOOL(v)   ((size_t)NUMBER_MAX)
 #define room_MS(v)     ((size_t)NUMBER_MAX + 4)
 #define room_IP(v)     ((size_t)IP_MAX + 2)

@@ -152,12 +152,14 @@ attempt_connected(struct stream *s)
 {
 	struct upconn *c = container_of(s, struct upconn, h1.stream);
 	struct attempt *a = c->h1.x.owner;
+	bool failed;
 
 	if (s->connecting)
 		return;
 	s->on_event = h1_conn_event;
-	a->state = s->err ? ATTEMPT_FAILED : ATTEMPT_READY;
-	a->why = s->err ? REASON_CONNECT_FAILED : REASON_NONE;
+	failed = s->err != 0 || pool_greet(c, a->conf.greeting) < 0;
+	a->state = failed ? ATTEMPT_FAILED : ATTEMPT_READY;
+	a->why = failed ? REASON_CONNECT_FAILED : REASON_NONE;
 	attempt_tell(a);
 }
 
@@ -185,8 +187,13 @@ attempt_open(struct attempt *a)
 		a->state = ATTEMPT_FAILED;
 		return -1;
 	}
-	if (!a->c->h1.stream.connecting)
-		return attempt_ready(a);
+	if (!a->c->h1.stream.connecting) {
+		if (pool_greet(a->c, a->conf.greeting) > 0)
+			return attempt_ready(a);
+		a->why = REASON_CONNECT_FAILED;
+		a->state = ATTEMPT_FAILED;
+		return -1;
+	}
 	a->state = ATTEMPT_CONNECTING;
 	a->c->h1.x.owner = a;
 	a->c->h1.stream.on_event = attempt_connected;
@@ -207,9 +214,9 @@ attempt_connect(struct attempt *a)
 	default:
 		break;
 	}
-	if (!a->fresh && a->to->row != POOL_ROW_NONE) {
+	if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
 		a->c = pool_get(a->up->pool, a->to->row, a->to->incarnation,
-		    !a->conf.idempotent || a->conf.body);
+		    !a->conf.idempotent || a->conf.body, a->conf.greeting);
 		if (a->c) {
 			a->reused = true;
 			return attempt_ready(a);
@@ -240,7 +247,8 @@ attempt_end(struct attempt *a, bool reusable)
 		struct xchg *x = &a->c->h1.x;
 
 		x->on_event = NULL;
-		if (reusable && a->conf.service && x->rx_head && x->ops->finish(x) == 1) {
+		if (reusable && a->conf.service && !a->conf.own_connection && x->rx_head &&
+		    x->ops->finish(x) == 1) {
 			const struct conf_service *s = a->conf.service;
 			struct pool_limits l = {(uint32_t)s->pool.idle, s->pool.idle_timeout,
 			    (uint32_t)s->pool.requests};

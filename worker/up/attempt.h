@@ -22,6 +22,8 @@ struct attempt_conf {
 	uint64_t connect_ms, first_byte_ms, idle_ms;
 	uint64_t total_at_ms; /* monotonic; 0 = none */
 	bool idempotent, body;
+	bool own_connection; /* a new one, and nobody's afterwards */
+	struct str greeting; /* what a connection has to begin with; borrowed */
 };
 
 enum attempt_state { ATTEMPT_IDLE, ATTEMPT_CONNECTING, ATTEMPT_READY, ATTEMPT_FAILED };

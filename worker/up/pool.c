@@ -145,6 +145,7 @@ pool_connect(
 	c->incarnation = incarnation;
 	c->requests = 0;
 	c->peer_idle = 0;
+	c->greeting_n = 0;
 	if (stream_tcp_connect(&c->h1.stream, p->up->loop, to, h1_conn_event) < 0) {
 		*errno_r = c->h1.stream.err;
 		list_push(&p->free, &c->node);
@@ -157,16 +158,42 @@ pool_connect(
 	return c;
 }
 
-struct upconn *
-pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful)
+/* The socket is new and empty, and a header shorter than any segment. */
+int
+pool_greet(struct upconn *c, struct str greeting)
 {
-	struct pool_row *r = pool_row(p, row);
-	struct list *n;
-	bool look;
+	struct iovec v = {(void *)(uintptr_t)greeting.p, greeting.n};
 
-	while (r && (n = list_first(&r->idle))) {
+	BUG_ON(greeting.n > sizeof(c->greeting));
+	if (greeting.n == 0)
+		return 1;
+	if (stream_write(&c->h1.stream, &v, 1) != (ssize_t)greeting.n)
+		return -1;
+	memcpy(c->greeting, greeting.p, greeting.n);
+	c->greeting_n = (uint8_t)greeting.n;
+	return 1;
+}
+
+static struct upconn *
+pool_newest(struct pool_row *r, struct str greeting)
+{
+	list_each (n, &r->idle) {
 		struct upconn *c = container_of(n, struct upconn, node);
 
+		if (str_eq(str_n(c->greeting, c->greeting_n), greeting))
+			return c;
+	}
+	return NULL;
+}
+
+struct upconn *
+pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful, struct str greeting)
+{
+	struct pool_row *r = pool_row(p, row);
+	struct upconn *c;
+	bool look;
+
+	while (r && (c = pool_newest(r, greeting))) {
 		if (careful && clock_ms() - c->idle_since > POOL_JUST_USED_MS &&
 		    c->incarnation == incarnation)
 			return NULL; /* the others are older still */
@@ -209,16 +236,28 @@ pool_orphan(const struct pool *p, const struct upconn *c)
 	return !e || atomic_load_explicit(&e->incarnation, memory_order_relaxed) != c->incarnation;
 }
 
+/* One that began with a client's address is of use while that client is there: the oldest is the
+ * one to go when there is no room. */
+static void
+pool_make_room(struct pool_row *r, const struct upconn *c, const struct pool_limits *l)
+{
+	if (c->greeting_n > 0 && r->n > 0 && r->n >= l->idle)
+		pool_drop(container_of(r->idle.prev, struct upconn, node));
+}
+
 void
 pool_put(struct pool *p, struct upconn **cp, const struct pool_limits *l)
 {
 	struct upconn *c = *cp;
 	struct pool_row *r = pool_row(p, c->row);
 	uint64_t keep = pool_keep_ms(c, l);
+	bool fit;
 
-	if (!r || r->n >= l->idle || (l->requests && c->requests >= l->requests) ||
-	    c->h1.stream.readable || c->h1.stream.hup || h1_conn_pending(&c->h1) ||
-	    pool_orphan(p, c)) {
+	fit = r && (l->requests == 0 || c->requests < l->requests) && !c->h1.stream.readable &&
+	      !c->h1.stream.hup && !h1_conn_pending(&c->h1) && !pool_orphan(p, c);
+	if (fit)
+		pool_make_room(r, c, l);
+	if (!fit || r->n >= l->idle) {
 		pool_close(p, cp);
 		return;
 	}

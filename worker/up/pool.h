@@ -3,7 +3,8 @@
  * Upstream connections: opened, used by one exchange at a time, kept idle for the next one to the
  * same endpoint. An idle one is watched: any octet or end that arrives closes it, for no answer was
  * asked for. Identity is the arena row and its incarnation, so a connection is never given to
- * another endpoint that got the row later.
+ * another endpoint that got the row later; and, where connections tell the endpoint who the client
+ * is, what was told.
  */
 #ifndef GW_POOL_H
 #define GW_POOL_H
@@ -11,6 +12,7 @@
 #include "shm/base/addr.h"
 #include "shm/base/timer.h"
 #include "worker/http/h1_conn.h"
+#include "worker/net/proxy_header.h"
 #include "worker/up/up.h"
 
 #define POOL_ROW_NONE UINT32_MAX /* not pooled: the gateway's own upstream */
@@ -24,6 +26,8 @@ struct upconn {
 	uint32_t requests;   /* begun on it */
 	uint64_t idle_since; /* ms */
 	uint64_t peer_idle;  /* ms the endpoint said it keeps it; 0 = it did not say */
+	uint8_t greeting_n;  /* the PROXY header it began with: part of its identity */
+	char greeting[PROXY_HEADER_OUT];
 };
 
 struct pool_limits {
@@ -35,12 +39,17 @@ struct pool_limits {
 struct pool *pool_new(struct up *u, uint32_t rows);
 void pool_free(struct pool **p);
 
-/* An idle connection of that identity, or NULL. `careful`: the request could not be sent twice, so
- * only one that was used within the last second and is silent now (one system call more). */
-struct upconn *pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful);
+/* An idle connection of that identity that began with these octets, or NULL. `careful`: the request
+ * could not be sent twice, so only one that was used within the last second and is silent now (one
+ * system call more). */
+struct upconn *pool_get(
+    struct pool *p, uint32_t row, uint32_t incarnation, bool careful, struct str greeting);
 /* A new one, connecting or connected. NULL with *errno_r. */
 struct upconn *pool_connect(
     struct pool *p, uint32_t row, uint32_t incarnation, const struct addr *to, int *errno_r);
+/* The connection stands: sends what it is to begin with, and remembers it as its own. 1, or -1 when
+ * it was not taken whole: the connection is of no use then. */
+int pool_greet(struct upconn *c, struct str greeting) NODISCARD;
 /* The exchange is over and the connection may serve another: kept, or closed where a limit says so.
  */
 void pool_put(struct pool *p, struct upconn **c, const struct pool_limits *l);

@@ -86,6 +86,26 @@ a_new_process_takes_over(void **state)
 	assert_int_equal(metric_sum(reader, M_PROC_REQUESTS), 7);
 }
 
+/* However many slots take, there are never more than that; and who died gives back. */
+static void
+a_gauge_may_have_a_bound(void **state)
+{
+	uint32_t row = metric_row(m[0], METRIC_ROUTE, 7, 1);
+	unsigned taken = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		taken += metric_row_take(m[i % SLOTS], row, M_ROUTE_R_WS_OPEN, 5);
+	assert_int_equal(taken, 5);
+	assert_int_equal(metric_row_sum(reader, row, M_ROUTE_R_WS_OPEN), 5);
+	metric_row_sub(m[1], row, M_ROUTE_R_WS_OPEN, 1);
+	assert_true(metric_row_take(m[3], row, M_ROUTE_R_WS_OPEN, 5));
+	metric_row_add(m[0], row, M_ROUTE_R_WS_IN, 3);
+	metrics_adopt(m[0]); /* had two of them */
+	assert_int_equal(metric_row_sum(reader, row, M_ROUTE_R_WS_OPEN), 3);
+	assert_int_equal(metric_row_sum(reader, row, M_ROUTE_R_WS_IN), 3);
+}
+
 static void
 rows_are_made_once(void **state)
 {
@@ -308,6 +328,7 @@ tables_are_complete(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(every_cell_is_its_own, setup, teardown),
     TEST_WITH(a_new_process_takes_over, setup, teardown),
+    TEST_WITH(a_gauge_may_have_a_bound, setup, teardown),
     TEST_WITH(rows_are_made_once, setup, teardown),
     TEST_WITH(past_the_ceiling_all_is_other, setup, teardown),
     TEST_WITH(histograms_fill_the_right_bucket, setup, teardown),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test/unit/harness.h"
+#include "shm/base/enc.h"
 #include "shm/base/hash.h"
 
 /* Independent of the implementation: SipHash-1-3 as the reference describes it, an octet at a time.
@@ -145,10 +146,31 @@ table(void **state)
 	assert_null(find(&t, 1));
 }
 
+/* RFC 6455 1.3's own example, and FIPS 180's of two parts. */
+static void
+sha1_is_sha1(void **state)
+{
+	const struct str parts[] = {
+	    STR("dGhlIHNhbXBsZSBub25jZQ=="), STR("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")};
+	uint8_t out[HASH_SHA1];
+	char text[28];
+
+	(void)state;
+	hash_sha1(parts, 2, out);
+	assert_int_equal(enc_base64(out, sizeof(out), text), 28);
+	assert_memory_equal(text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", 28);
+	hash_sha1((const struct str[]){STR("a"), STR("bc")}, 2, out);
+	assert_memory_equal(out,
+	    "\xa9\x99\x3e\x36\x47\x06\x81\x6a\xba\x3e\x25\x71\x78\x50\xc2"
+	    "\x6c\x9c\xd0\xd8\x9d",
+	    HASH_SHA1);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST(siphash),
     TEST(keyed),
     TEST(digests),
     TEST(table),
+    TEST(sha1_is_sha1),
 };
 RUN_TESTS(tests)

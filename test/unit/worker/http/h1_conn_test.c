@@ -279,6 +279,47 @@ an_end_after_a_message(void **state)
 	assert_non_null(strstr(text, "HTTP/1.1 204"));
 }
 
+/* Two requests and the end in one go: it is known at once, though it has not been read, and holds
+ * for the second one too. */
+static void
+an_end_behind_a_pipeline_is_announced(void **state)
+{
+	static const char two[] =
+	    "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n";
+	struct fixture *f = *state;
+	struct xchg *x = &f->s.h1.x;
+	struct xchg_send how = {.keepalive = true};
+
+	assert_int_equal(send(f->peer, two, sizeof(two) - 1, 0), (ssize_t)sizeof(two) - 1);
+	assert_int_equal(shutdown(f->peer, SHUT_WR), 0);
+	loop_turn(f->loop, 0);
+	assert_true(x->rx_head && x->rx_eof && !x->gone);
+	head_init(&f->s.tx, &f->s.ws, false);
+	f->s.tx.status = 204;
+	assert_int_equal(x->ops->send_head(x, &f->s.tx, &how), 1);
+	assert_int_equal(x->ops->send_body(x, NULL, 0, true), 0);
+	assert_int_equal(x->ops->finish(x), 1);
+	assert_true(x->rx_eof);
+	loop_turn(f->loop, 0);
+	assert_true(x->rx_head && x->rx_eof && !x->gone);
+}
+
+/* Nobody reads, for the upstream takes nothing; the event alone tells that the client is gone. */
+static void
+a_break_is_noticed_without_reading(void **state)
+{
+	struct fixture *f = *state;
+	struct xchg *x = &f->s.h1.x;
+
+	SAY(f, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
+	assert_true(x->rx_head && !x->gone);
+	close(f->peer);
+	loop_turn(f->loop, 0);
+	assert_true(x->gone);
+	assert_int_equal(x->why, REASON_CLIENT_GONE);
+	f->peer = dup(STDIN_FILENO);
+}
+
 /* --- a client's side
  * ------------------------------------------------------------------------------ */
 
@@ -616,6 +657,8 @@ static const struct CMUnitTest tests[] = {
     SERVER(a_pipeline_is_served_in_turn),
     SERVER(an_end_within_a_message),
     SERVER(an_end_after_a_message),
+    SERVER(an_end_behind_a_pipeline_is_announced),
+    SERVER(a_break_is_noticed_without_reading),
     CLIENT(interim_responses_are_swallowed),
     CLIENT(a_switch_of_protocols_is_refused),
     CLIENT(an_answer_to_head_has_no_body),

@@ -32,6 +32,31 @@ add(const char *name, const char *value)
 	assert_true(head_add(&h, str_of(name), str_of(value)));
 }
 
+static void
+a_media_type_is_known_by_its_whole_name(void **state)
+{
+	static const struct {
+		const char *value;
+		bool is;
+	} rows[] = {
+	    {"text/event-stream", true},
+	    {"Text/Event-Stream;charset=utf-8", true},
+	    {"text/event-stream ; charset=utf-8", true},
+	    {"text/event-stream\t; a=b", true},
+	    {"text/event-streams", false},
+	    {"text/event", false},
+	    {"", false},
+	    {"text/plain; a=text/event-stream", false},
+	};
+
+	(void)state;
+	assert_false(head_media_type(&h, STR("text/event-stream")));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_true(head_set(&h, STR("Content-Type"), str_of(rows[i].value)));
+		assert_int_equal(head_media_type(&h, STR("text/event-stream")), rows[i].is);
+	}
+}
+
 /* "name: value" of all that are there, in order. */
 static void
 assert_fields(const char *want)
@@ -164,6 +189,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(growing_keeps_what_was_found, setup, teardown),
     TEST_WITH(hop_by_hop_fields_are_stripped, setup, teardown),
     TEST_WITH(connection_may_not_name_everything, setup, teardown),
+    TEST_WITH(a_media_type_is_known_by_its_whole_name, setup, teardown),
     TEST_WITH(memory_has_an_end, setup, teardown),
 };
 RUN_TESTS(tests)

@@ -99,7 +99,7 @@ open_one(struct fixture *f, int *peer_r)
 static struct upconn *
 get(struct fixture *f, bool careful)
 {
-	return pool_get(f->up->pool, f->row, f->incarnation, careful);
+	return pool_get(f->up->pool, f->row, f->incarnation, careful, STR_NONE);
 }
 
 static void
@@ -309,7 +309,7 @@ an_identity_is_row_and_incarnation(void **state)
 	int peer;
 
 	put(f, open_one(f, &peer), &roomy);
-	assert_null(pool_get(f->up->pool, f->row, f->incarnation + 2, false));
+	assert_null(pool_get(f->up->pool, f->row, f->incarnation + 2, false, STR_NONE));
 	assert_int_equal(pool_idle(f->up->pool), 0);
 	close(peer);
 	put(f, open_one(f, &peer), &roomy);
@@ -320,7 +320,45 @@ an_identity_is_row_and_incarnation(void **state)
 	pool_sweep(f->up->pool);
 	assert_int_equal(pool_idle(f->up->pool), 0);
 	close(peer);
-	assert_null(pool_get(f->up->pool, 1000, 1, false));
+	assert_null(pool_get(f->up->pool, 1000, 1, false, STR_NONE));
+}
+
+/* What was told of a client is part of a connection's identity: it never serves another one, nor a
+ * request that tells nothing; and of those the oldest makes room (R-2.5). */
+static void
+a_greeting_is_part_of_the_identity(void **state)
+{
+	static const struct pool_limits two = {.idle = 2, .idle_timeout = 5000};
+	const struct str who[] = {STR("PROXY a\r\n"), STR("PROXY b\r\n"), STR("PROXY c\r\n")};
+	struct fixture *f = *state;
+	struct upconn *c[3];
+	int peer[3];
+	char got[16];
+
+	for (unsigned i = 0; i < 3; i++) {
+		c[i] = open_one(f, &peer[i]);
+		assert_int_equal(pool_greet(c[i], who[i]), 1);
+		assert_int_equal(recv(peer[i], got, sizeof(got), 0), who[i].n);
+		assert_memory_equal(got, who[i].p, who[i].n);
+		put(f, c[i], &two);
+	}
+	assert_int_equal(pool_idle(f->up->pool), 2);
+	assert_null(pool_get(f->up->pool, f->row, f->incarnation, false, who[0]));
+	assert_null(get(f, false));
+	assert_ptr_equal(pool_get(f->up->pool, f->row, f->incarnation, true, who[1]), c[1]);
+	assert_null(pool_get(f->up->pool, f->row, f->incarnation, true, who[1]));
+	put(f, c[1], &two);
+	assert_ptr_equal(pool_get(f->up->pool, f->row, f->incarnation, true, who[2]), c[2]);
+	put(f, c[2], &two);
+	pool_close_idle(f->up->pool);
+	for (unsigned i = 0; i < 3; i++)
+		close(peer[i]);
+	/* Recycled, it has told nothing. */
+	put(f, open_one(f, &peer[0]), &two);
+	c[0] = get(f, false);
+	assert_non_null(c[0]);
+	pool_close(f->up->pool, &c[0]);
+	close(peer[0]);
 }
 
 static void
@@ -346,6 +384,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(it_is_not_kept_longer_than_said, setup, teardown),
     TEST_WITH(no_more_than_allowed_are_kept, setup, teardown),
     TEST_WITH(an_identity_is_row_and_incarnation, setup, teardown),
+    TEST_WITH(a_greeting_is_part_of_the_identity, setup, teardown),
     TEST_WITH(a_refused_connection_says_why, setup, teardown),
 };
 RUN_TESTS(tests)
