@@ -190,7 +190,7 @@ websocket_drain(struct worker *w, uint64_t min_ms)
 	list_each (node, &w->websockets) {
 		struct websocket *ws = container_of(node, struct websocket, node);
 
-		ws->drain_at = from + window * i++ / n;
+		ws->drain_at = from + window * i++ / MAX(n, UINT64_C(1));
 		if (!timer_is_set(&ws->req->timer) || ws->req->timer.at_ms > ws->drain_at)
 			timer_set(w->timers, &ws->req->timer, ws->drain_at);
 	}
