@@ -174,7 +174,8 @@ def test_term_cuts_a_drain_short(gateway, backend):
     """TERM after QUIT does not wait for the drain."""
     held = Held()
     gw = gateway(SITE + 'shutdown = { min_drain = "20s"; deadline = "60s"; };', origin=backend(held).url)
-    gw.client(timeout=60).request("GET", "/held")
+    client = gw.client(timeout=60)  # held on to: a client that is gone ends its request
+    client.request("GET", "/held")
     assert held.waiting.acquire(timeout=5 * SLOW)
     gw.kill(signal.SIGQUIT)
     until(lambda: health(gw) == 503, 3, "/health to answer 503")
