@@ -10,6 +10,7 @@ import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis as pyredis
@@ -409,6 +410,7 @@ def test_clock_skew(backend):
                                 "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1") if os.path.exists(p)), None)
     if library is None:
         pytest.skip("libfaketime is not installed")
+    litter = set(Path("/dev/shm").glob("*faketime*"))
     with RedisServer() as server:
         fleet = fleet_of(server.port, backend().url, 3)
         for gw, skew in zip(fleet, (None, "+3d", "-1y")):
@@ -420,6 +422,11 @@ def test_clock_skew(backend):
                 console.put("route", "a", text_route("/a", f"v{i}"))
             converged(fleet, console)
             everywhere(fleet, "/a", "v19")
+            ahead, behind = (fleet[i].api("GET", "/api/gateway/v1/generations?limit=1").json()["generations"][0]["time"]
+                             for i in (1, 2))
+            assert behind[:4] < time.strftime("%Y") and ahead[:10] > time.strftime("%Y-%m-%d", time.gmtime())
+    for path in set(Path("/dev/shm").glob("*faketime*")) - litter:  # what the library leaves of processes that _exit
+        path.unlink(missing_ok=True)
 
 
 # after_document lies between two documents, and the console has one with the keeper at a time.
