@@ -191,9 +191,16 @@ def test_verdicts(site):
 
 
 def test_verdicts_survive(site):
-    """A verdict outlives a reload, the keeper, and the instance."""
+    """A verdict outlives a reload, every worker, the keeper, and the instance. F-K8S-02"""
     gw, one, _ = site
     gw.ctl("endpoints", "down", "s", name_of(one))
+    workers = set(gw.children("gw-worker"))
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(gw.children("gw-worker")) == len(workers) and not workers & set(gw.children("gw-worker")), 10,
+          "other workers")
+    gw.wait_ready()
+    assert {gw.ask("GET", "/").json()["backend"] for _ in range(6)} == {"two"}
     gw.reload(SITE + 'http = { server_name = "again"; };')
     assert endpoints(gw)["s", name_of(one)]["state"] == "down"
     old = gw.child("gw-keeper")
