@@ -35,8 +35,8 @@ def text_route(path, body):
     return {"path": path, "policies": [{"policy": "fixed_response", "status": 200, "body": body}]}
 
 
-def fleet_of(port, origin, n=2, workers=2, more="", config=SITE, **words):
-    return Fleet(config, n, redis=f'addresses = "127.0.0.1:{port}"; {FAST} {more}', workers=workers,
+def fleet_of(port, origin, n=2, workers=2, fast=FAST, config=SITE, **words):
+    return Fleet(config, n, redis=f'addresses = "127.0.0.1:{port}"; {fast}', workers=workers,
                  origin=origin, **words)
 
 
@@ -279,7 +279,8 @@ def test_asks_for_a_password(backend):
 def test_larger_than_can_be_read(backend):
     """More than a reply may hold: what is in force stays and the reason is said, here and to the console's author;
     when it is mended, it comes in."""
-    with RedisServer() as server, fleet_of(server.port, backend().url, n=1) as fleet, Traffic(fleet):
+    patient = FAST.replace('command = "1s"', 'command = "60s"')  # reading so much takes its time
+    with RedisServer() as server, fleet_of(server.port, backend().url, n=1, fast=patient) as fleet, Traffic(fleet):
         client = server.client()
         console = Console(client)
         console.put("route", "one", text_route("/one", "yes"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console import Console, Fleet
-from gateway import until
+from gateway import SANITIZED, until
 from ports import free_port
 from redis_server import Certificates, RedisCluster, RedisServer, Sentinels, TcpProxy
 from test_console_faults import FAST, SITE, Traffic, count, everywhere, served, status, text_route
@@ -100,6 +100,7 @@ def test_password_from_the_environment(backend):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: reads the memory of other processes")
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers' runtime keeps a copy of the environment")
 def test_a_secret_is_nobody_elses(backend):
     """A variable that a reference names is in the memory of the redis process, which needs it, and in none that
     faces clients or upstreams. F-SEC-03"""
