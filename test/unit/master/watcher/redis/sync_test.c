@@ -377,9 +377,7 @@ the_keeper_guards_too(void **state)
 	fake_redis(f);
 	assert_int_equal(f->asked[0], 0);
 	f->allow = f->number;
-	sync_kick(&f->sync);
-	fake_redis(f);
-	fake_redis(f);
+	fake_round(f);
 	assert_true(fake_is(f, "allow_deletions"));
 	fake_run(f);
 	assert_same(f);
@@ -391,9 +389,7 @@ refused_and_later_accepted(void **state)
 	struct fake *f = settled(state, 2);
 
 	fake_put(f, "route/r", V1);
-	sync_kick(&f->sync);
-	fake_redis(f);
-	fake_redis(f);
+	fake_round(f);
 	fake_keeper(f, 200, "route/r");
 	assert_string_equal(sync_word(&f->sync), "refused");
 	assert_int_equal(f->sync.mirror.n_refused, 1);
@@ -420,9 +416,7 @@ refused_and_then_deleted(void **state)
 	struct fake *f = settled(state, 2);
 
 	fake_put(f, "route/r", V1);
-	sync_kick(&f->sync);
-	fake_redis(f);
-	fake_redis(f);
+	fake_round(f);
 	fake_keeper(f, 200, "route/r");
 	fake_put(f, "route/r", NULL);
 	sync_kick(&f->sync);
@@ -456,9 +450,7 @@ what_cannot_be_read_is_refused_here(void **state)
 	}
 	fake_put(f, "route/good", V1);
 	fake_forget_entries(f); /* fields with blanks are no words for this Redis */
-	sync_kick(&f->sync);
-	fake_redis(f);
-	fake_redis(f);
+	fake_round(f);
 	fake_keeper(f, 200, NULL);
 	assert_string_equal(sync_word(&f->sync), "refused");
 	for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
@@ -571,9 +563,7 @@ a_keeper_comes_back(void **state)
 	fake_run(f);
 	assert_int_equal(f->documents, 0); /* nothing was open */
 	fake_put(f, "route/1", V2);
-	sync_kick(&f->sync);
-	fake_redis(f);
-	fake_redis(f);
+	fake_round(f);
 	id = f->id;
 	sync_keeper(&f->sync, POSITION(f), true);
 	assert_int_equal(f->resent, 1);
@@ -590,9 +580,7 @@ a_keeper_that_has_forgotten(void **state)
 	struct fake *f = settled(state, 3);
 
 	fake_put(f, "route/1", V2);
-	sync_kick(&f->sync);
-	fake_redis(f);
-	fake_redis(f);
+	fake_round(f);
 	json_decref(f->document);
 	f->document = NULL;
 	sync_keeper(&f->sync, STR(""), true);
@@ -610,9 +598,7 @@ a_keeper_without_room(void **state)
 	struct fake *f = settled(state, 3);
 
 	fake_put(f, "route/1", V2);
-	sync_kick(&f->sync);
-	fake_redis(f);
-	fake_redis(f);
+	fake_round(f);
 	fake_keeper(f, 507, NULL);
 	assert_int_equal(f->later, 1);
 	assert_string_equal(sync_word(&f->sync), "error");
