@@ -276,6 +276,7 @@ def test_asks_for_a_password(backend):
         converged(fleet, console)
 
 
+@pytest.mark.skipif(SANITIZED, reason="reading 256 MB takes minutes with sanitizers")
 def test_larger_than_can_be_read(backend):
     """More than a reply may hold: what is in force stays and the reason is said, here and to the console's author;
     when it is mended, it comes in."""
