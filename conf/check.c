@@ -8,6 +8,7 @@
 #include <stdarg.h>
 
 #include "conf/node.h"
+#include "conf/sealed.h"
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
 
@@ -25,6 +26,16 @@ check_free(struct conf_check *c)
 {
 	gbuf_free(&c->text);
 	check_init(c);
+}
+
+int
+check_fd(const struct conf_check *c)
+{
+	int fd = sealed_new("report");
+
+	if (fd >= 0)
+		(void)!sealed_put(fd, str_n(c->text.p, c->text.n));
+	return fd;
 }
 
 /* --- the path --------------------------------------------------------------------------------- */

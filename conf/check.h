@@ -38,6 +38,9 @@ struct conf_check {
 
 void check_init(struct conf_check *c);
 void check_free(struct conf_check *c);
+/* Its lines in a memory file of their own, to be sent along; cut short they are still a report.
+ * -1: there is no memory for it. */
+int check_fd(const struct conf_check *c);
 /* `setting` names the row below the current place ("timeouts.connect"), or NULL for the place
  * itself. At most CHECK_LINES are kept; all are counted. */
 void check_error(struct conf_check *c, const char *setting, const char *fmt, ...) PRINTF(3, 4);

@@ -5,7 +5,6 @@
  */
 #include "conf/keeper.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 
@@ -23,16 +22,7 @@ static struct keeper keeper;
 int
 keeper_send(int fd, struct msg *m)
 {
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-
-	for (;;) {
-		int got = msg_send(fd, m);
-
-		if (got != 0)
-			return got;
-		if (poll(&p, 1, SEND_WAIT_MS) <= 0)
-			return -1;
-	}
+	return msg_send_wait(fd, m, SEND_WAIT_MS);
 }
 
 void

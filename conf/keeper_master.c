@@ -4,8 +4,6 @@
  * publish, ring -> APPLIED; ABORT -> as if nothing had been. What is applied is a change set of the
  * files, or a document of the keeper's own that changes listening sockets (SUBMIT).
  */
-#include <errno.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "conf/history.h"
@@ -23,30 +21,11 @@ send_master(struct keeper *k)
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-/* Text as a descriptor; -1 when there is no memory for it. */
-static int
-report_fd(const struct conf_check *report)
-{
-	int fd = memfd_create("report", MFD_CLOEXEC);
-	size_t at = 0;
-
-	while (fd >= 0 && at < report->text.n) {
-		ssize_t n = write(fd, report->text.p + at, report->text.n - at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		at += (size_t)n;
-	}
-	return fd;
-}
-
 static void
 send_applied(
     struct keeper *k, uint32_t id, bool ok, uint32_t changed, const struct conf_check *report)
 {
-	int fd = report_fd(report);
+	int fd = check_fd(report);
 
 	msg_begin(&k->out, MSG_APPLIED, id);
 	msg_put_u32(&k->out, ok);

@@ -7,8 +7,6 @@
  */
 #include "conf/loader.h"
 
-#include <poll.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "conf/boot.h"
@@ -20,21 +18,6 @@
 
 #define SEND_WAIT_MS 10000
 
-static int
-report_fd(struct str text)
-{
-	int fd = memfd_create("report", MFD_CLOEXEC);
-
-	for (size_t at = 0; fd >= 0 && at < text.n;) {
-		ssize_t n = write(fd, text.p + at, text.n - at);
-
-		if (n <= 0)
-			break; /* a report cut short is still a report */
-		at += (size_t)n;
-	}
-	return fd;
-}
-
 /* After a failed load there is still a change set, an empty one: the message has one form. */
 static int
 changeset_fd(const struct load_result *r, bool ok, const char **error_r)
@@ -44,20 +27,6 @@ changeset_fd(const struct load_result *r, bool ok, const char **error_r)
 	for (uint32_t i = 0; ok && i < r->n; i++)
 		changeset_put(w, CHANGE_PUT, &r->v[i]);
 	return changeset_seal(&w, error_r);
-}
-
-static int
-send_patiently(int chan, struct msg *m)
-{
-	int rc;
-
-	while ((rc = msg_send(chan, m)) == 0) {
-		struct pollfd p = {.fd = chan, .events = POLLOUT};
-
-		if (poll(&p, 1, SEND_WAIT_MS) <= 0)
-			return -1;
-	}
-	return rc;
 }
 
 /* Settings travel in the message itself: everything else in it is small. */
@@ -122,12 +91,12 @@ send_loaded(int chan, const struct load_result *r, bool ok, struct conf_check *c
 	}
 	if (!ok)
 		boot.n = 0;
-	report = report_fd(str_n(check->text.p, check->text.n));
+	report = check_fd(check);
 	put_loaded(m, ok, &boot, check);
 	msg_put_fd(m, report);
 	msg_put_fd(m, set);
 	msg_put_fd(m, secrets);
-	rc = send_patiently(chan, m);
+	rc = msg_send_wait(chan, m, SEND_WAIT_MS);
 	gbuf_free(&boot);
 	free(m);
 	close(report);

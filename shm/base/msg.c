@@ -8,6 +8,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -141,6 +142,18 @@ msg_send(int fd, struct msg *m)
 	/* ETOOMANYREFS: descriptors in flight, which their receiver will take. */
 	return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == ETOOMANYREFS ? 0
 											       : -1;
+}
+
+int
+msg_send_wait(int fd, struct msg *m, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int got;
+
+	while ((got = msg_send(fd, m)) == 0)
+		if (poll(&p, 1, ms) <= 0)
+			return -1;
+	return got;
 }
 
 /* Takes in the descriptors of one control message; those beyond our number are closed. */

@@ -42,6 +42,9 @@ void msg_put_fd(struct msg *m, int fd); /* borrowed: the kernel duplicates it on
 
 /* 1 sent, 0 would block (nothing sent), -1 peer gone or the message is bad. Never blocks. */
 int msg_send(int fd, struct msg *m) NODISCARD;
+/* The same, waiting up to ms for room each time there is none: for processes that may block. 1 or
+ * -1. */
+int msg_send_wait(int fd, struct msg *m, int ms) NODISCARD;
 /* 1 received, 0 nothing there, -1 peer gone, foreign version or malformed. Received descriptors are
  * close-on-exec and belong to the receiver; those not taken by msg_fd are closed by msg_end. Never
  * blocks. */

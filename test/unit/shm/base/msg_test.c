@@ -187,10 +187,12 @@ full_channel(void **state)
 	while ((rc = msg_send(c->a, &out)) == 1)
 		assert_true(++sent < 100000);
 	assert_int_equal(rc, 0);
+	assert_int_equal(msg_send_wait(c->a, &out, 1), -1);
 	while (msg_recv(c->b, &in) == 1)
 		got++;
 	assert_int_equal(got, sent);
 	assert_int_equal(msg_send(c->a, &out), 1);
+	assert_int_equal(msg_send_wait(c->a, &out, 1), 1);
 }
 
 static void
