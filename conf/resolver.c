@@ -31,7 +31,6 @@ struct resolver {
 	struct timer timer;
 	unsigned open;  /* questions */
 	unsigned depth; /* inside of c-ares */
-	bool closing;
 	bool have_v6;
 	uint64_t v6_ms;
 	struct timespec conf_time;
@@ -165,8 +164,7 @@ answered(void *arg, int status, int timeouts UNUSED, struct ares_addrinfo *info)
 	}
 	if (info != NULL)
 		ares_freeaddrinfo(info);
-	if (!q->r->closing)
-		q->fn(q->arg, &a);
+	q->fn(q->arg, &a);
 	free(q);
 }
 
@@ -221,28 +219,6 @@ resolver_new(struct loop *l, const char *servers, const char **error_r)
 	free(r->servers);
 	free(r);
 	return NULL;
-}
-
-void
-resolver_free(struct resolver **rp)
-{
-	struct resolver *r = *rp;
-
-	*rp = NULL;
-	if (r == NULL)
-		return;
-	r->closing = true;
-	ares_destroy(r->channel);
-	ares_library_cleanup();
-	timer_stop(&r->timer);
-	list_each_safe (n, &r->sockets) {
-		struct socket *s = container_of(n, struct socket, node);
-
-		loop_del(r->loop, &s->watch);
-		free(s);
-	}
-	free(r->servers);
-	free(r);
 }
 
 /* Only while nothing is under way: a channel cannot go while it is worked in. */

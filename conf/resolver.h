@@ -20,10 +20,9 @@ struct resolver_answer {
 };
 typedef void resolver_f(void *arg, const struct resolver_answer *a);
 
-/* servers: "127.0.0.1:5353,..." in place of resolv.conf's, or NULL. */
+/* servers: "127.0.0.1:5353,..." in place of resolv.conf's, or NULL. Lives as long as its process.
+ */
 struct resolver *resolver_new(struct loop *l, const char *servers, const char **error_r);
-/* Open questions are not answered any more. */
-void resolver_free(struct resolver **r);
 /* fn is called once, maybe before this returns. */
 void resolver_ask(struct resolver *r, const char *name, resolver_f *fn, void *arg);
 
