@@ -4,9 +4,9 @@
  * printed, loads again and gives the same objects.
  */
 #include "conf/load.h"
-#include "conf/policy.h"
 #include "conf/show.h"
 #include "shm/base/bug.h"
+#include "test/fuzz/policy.h"
 #include "test/fuzz/report.h"
 
 #include <sys/mman.h>
@@ -21,26 +21,6 @@ __lsan_default_suppressions(void)
 {
 	return "leak:libconfig";
 }
-
-struct rewrite {
-	struct str prefix;
-	struct strs list;
-};
-static const struct field rewrite_rows[] = {
-    {.name = "prefix",
-	.type = F_STRING,
-	.offset = FIELD_AT(struct rewrite, prefix),
-	.help = "A string."},
-    {.name = "to", .type = F_STRINGS, .offset = FIELD_AT(struct rewrite, list), .help = "Strings."},
-};
-static const struct fields rewrite_fields = {.name = "rewrite",
-    .help = "A policy.",
-    .size = sizeof(struct rewrite),
-    .v = rewrite_rows,
-    .n = ARRAY_LEN(rewrite_rows)};
-static const struct policy_type rewrite_type = {
-    .name = "rewrite", .help = "A policy.", .fields = &rewrite_fields, .answers = true};
-static const struct policy_type *const policies[] = {&rewrite_type, NULL};
 
 /* A file without a name in any directory, so that nothing is written to disk and no conf.d is
  * found. */

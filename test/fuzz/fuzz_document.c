@@ -4,37 +4,11 @@
  * object is the same object by way of its own JSON; patches never do more than their octets say.
  */
 #include "conf/document.h"
-#include "conf/policy.h"
 #include "shm/base/bug.h"
+#include "test/fuzz/policy.h"
 #include "test/fuzz/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct rewrite {
-	struct str prefix;
-	struct strs list;
-	double share;
-};
-static const struct field rewrite_rows[] = {
-    {.name = "prefix",
-	.type = F_STRING,
-	.offset = FIELD_AT(struct rewrite, prefix),
-	.help = "A string."},
-    {.name = "to", .type = F_STRINGS, .offset = FIELD_AT(struct rewrite, list), .help = "Strings."},
-    {.name = "share",
-	.type = F_FLOAT,
-	.offset = FIELD_AT(struct rewrite, share),
-	.def = "0.5",
-	.help = "A share."},
-};
-static const struct fields rewrite_fields = {.name = "rewrite",
-    .help = "A policy.",
-    .size = sizeof(struct rewrite),
-    .v = rewrite_rows,
-    .n = ARRAY_LEN(rewrite_rows)};
-static const struct policy_type rewrite_type = {
-    .name = "rewrite", .help = "A policy.", .fields = &rewrite_fields, .answers = true};
-static const struct policy_type *const policies[] = {&rewrite_type, NULL};
 
 static void
 same_again(const struct conf_object *o, struct ws *ws)

@@ -97,6 +97,14 @@ def converged(fleet, console, timeout=20):
     return fleet.wait_same(timeout)
 
 
+def follow(replica, port):
+    """A replica that has caught up with the master on that port; its client."""
+    r = replica.client()
+    r.replicaof("127.0.0.1", str(port))
+    until(lambda: r.info("replication")["master_link_status"] == "up", 10, "the replica to follow")
+    return r
+
+
 def insist(publish, *args, timeout=20, **kw):
     """Publishes again and again until Redis takes it."""
     def tried():
@@ -127,9 +135,7 @@ def test_lagging_replica_takes_over(backend):
     is what holds."""
     with RedisServer() as master, TcpProxy(master.port) as between, RedisServer() as replica, \
             TcpProxy(master.port) as proxy:
-        r = replica.client()
-        r.replicaof("127.0.0.1", str(between.port))
-        until(lambda: r.info("replication")["master_link_status"] == "up", 10, "the replica to follow")
+        r = follow(replica, between.port)
         with fleet_of(proxy.port, backend().url) as fleet, Traffic(fleet):
             console = Console(master.client())
             console.put("route", "a", text_route("/a", "kept"))
@@ -242,9 +248,7 @@ def test_full(backend):
 def test_read_only(backend):
     """A replica that refuses writes is good enough to read from."""
     with RedisServer() as master, RedisServer() as replica:
-        r = replica.client()
-        r.replicaof("127.0.0.1", str(master.port))
-        until(lambda: r.info("replication")["master_link_status"] == "up", 10, "the replica to follow")
+        r = follow(replica, master.port)
         with fleet_of(replica.port, backend().url) as fleet, Traffic(fleet):
             console = Console(master.client())
             console.put("route", "a", text_route("/a", "one"))
