@@ -248,7 +248,7 @@ def test_full(backend):
 def test_read_only(backend):
     """A replica that refuses writes is good enough to read from."""
     with RedisServer() as master, RedisServer() as replica:
-        r = follow(replica, master.port)
+        follow(replica, master.port)
         with fleet_of(replica.port, backend().url) as fleet, Traffic(fleet):
             console = Console(master.client())
             console.put("route", "a", text_route("/a", "one"))
