@@ -5,8 +5,8 @@
  *
  *	image 'E'  digest (16), u32 service row, u32 service incarnation, u32 n, n entries, text
  *	entry	   u32 row, u32 incarnation, u32 weight, u16 port, u8 family (0 none, 1 Unix, 4, 6),
- *		   u8 flags (1: unresolved), ip (16), 4 x {u16 offset, u16 length}: host, base path,
- *		   name, error. The path of a Unix socket is its name without "unix:".
+ *		   u8 flags (1: unresolved, 2: TLS), ip (16), 4 x {u16 offset, u16 length}: host, base
+ *path, name, error. The path of a Unix socket is its name without "unix:".
  */
 #ifndef GW_ENDPOINT_SET_H
 #define GW_ENDPOINT_SET_H

@@ -6,6 +6,7 @@
 #define GW_LISTENER_H
 
 #include "conf/field.h"
+#include "conf/tls.h"
 #include "shm/proxy.h"
 
 extern const struct fields listener_fields;
@@ -34,6 +35,7 @@ struct conf_listener {
 		struct cidrs from; /* who has to send a header; empty: everybody */
 		uint64_t timeout;  /* ms, for the whole header */
 	} proxy_protocol;
+	struct conf_listener_tls tls;
 };
 
 #endif

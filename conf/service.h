@@ -7,6 +7,7 @@
 #define GW_SERVICE_H
 
 #include "conf/field.h"
+#include "conf/tls.h"
 #include "shm/proxy.h"
 
 extern const struct fields service_fields;
@@ -56,8 +57,9 @@ struct conf_service {
 		int64_t failures; /* consecutive */
 		uint64_t down;    /* ms an endpoint stays ejected */
 	} health;
-	int32_t proxy_protocol;    /* enum proxy_mode: what its connections begin with */
-	struct conf_list policies; /* struct conf_policy: run before the route's */
+	int32_t proxy_protocol;      /* enum proxy_mode: what its connections begin with */
+	struct conf_service_tls tls; /* for endpoints at https:// */
+	struct conf_list policies;   /* struct conf_policy: run before the route's */
 };
 
 #endif

@@ -6,6 +6,7 @@
 #define GW_SETTINGS_H
 
 #include "conf/field.h"
+#include "conf/tls.h"
 
 extern const struct fields settings_fields;
 
@@ -68,6 +69,7 @@ struct conf_settings {
 				     may delete */
 		bool publish;     /* changes made through the admin API go to all instances */
 	} redis;
+	struct conf_settings_tls tls;
 	struct {
 		uint64_t min_drain, deadline;
 	} shutdown;

@@ -45,6 +45,7 @@ struct endpoint_ref {
 	uint32_t weight;
 	struct addr addr;
 	bool unresolved;
+	bool tls;             /* https: the host of its URL is whom it has to prove to be */
 	struct str host;      /* Host header for HOST_ENDPOINT */
 	struct str base_path; /* "" or "/base" */
 	struct str name;  /* its address as text, or the host name that did not resolve; the name in

@@ -17,6 +17,7 @@ proc_kind_word(uint32_t kind)
 	    [PROC_ADMIN] = "admin",
 	    [PROC_REDIS] = "redis",
 	    [PROC_DISCOVERY] = "discovery",
+	    [PROC_SECRETS] = "secrets",
 	};
 
 	return kind < PROC_KIND_COUNT ? words[kind] : "unknown";

@@ -27,6 +27,7 @@ enum proc_kind {
 	PROC_ADMIN,
 	PROC_REDIS,
 	PROC_DISCOVERY,
+	PROC_SECRETS,
 	PROC_KIND_COUNT
 };
 /* "worker", "keeper" ...; "unknown" past the end (the number may come from shared memory). */
@@ -69,8 +70,11 @@ struct heritage {
 	/* worker: the listeners' sockets; admin: one, the admin socket */
 	struct heritage_listen listens[LISTEN_MAX];
 	unsigned n_listens;
-	int secrets_fd; /* redis: sealed bundle (conf/secret.h); else -1 */
-	int event_fd;   /* logger: woken through it; workers and admin write to it */
+	/* redis: the settings' secrets (conf/secret.h); worker, secrets: the bundle in force
+	 * (conf/bundle.h); else, or where there is none, -1 */
+	int secrets_fd;
+	int facts_fd; /* admin: certificates, for people; else -1 */
+	int event_fd; /* logger: woken through it; workers and admin write to it */
 };
 
 /* returns the exit status; the caller _exits with it */

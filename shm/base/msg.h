@@ -10,7 +10,7 @@
 #include "shm/base/base.h"
 #include "shm/base/str.h"
 
-#define MSG_VERSION 1
+#define MSG_VERSION 2
 #define MSG_MAX     (48 * 1024)
 #define MSG_FDS     16 /* descriptors in one message */
 

@@ -11,8 +11,9 @@
 #include "shm/base/loop.h"
 #include "shm/metric.h"
 
-struct epset; /* endpoints.h */
-struct pool;  /* pool.h */
+struct bundle; /* conf/bundle.h */
+struct epset;  /* endpoints.h */
+struct pool;   /* pool.h */
 
 struct up {
 	struct loop *loop;
@@ -34,6 +35,9 @@ struct up {
 
 struct up *up_new(
     struct loop *l, struct arena *a, unsigned slot, struct metrics *m, struct buf_pool *bufs);
+/* Certificates and keys as they are now: a reference is taken; what was made of the same content
+ * stays. */
+void up_trust(struct up *u, struct bundle *b);
 /* Right before the map's snapshot is renewed: what is cached is never younger than its mark. */
 void up_before_renew(struct up *u);
 /* Closes pooled connections and frees everything; no attempt may be under way. */
