@@ -43,8 +43,8 @@ struct conf_service_tls {
 	int32_t min_version;
 	struct {
 		struct str trust_domain; /* not empty: SPIFFE instead of host names */
-		struct strs ids;         /* "spiffe://domain/path", "spiffe://domain/ns/*"; none:
-					    anybody of the domain */
+		struct strs ids;         /* whole ids, or ids that end in a star behind a slash;
+						    none: anybody of the domain */
 	} spiffe;
 };
 
