@@ -42,6 +42,7 @@ struct stream {
 	/* Owner's callback: something changed (readable, writable, connected, failed). May close
 	 * the stream. */
 	void (*on_event)(struct stream *s);
+	void *user; /* of whoever speaks on it, where that is not found by its place */
 };
 
 /* Wraps an accepted, non-blocking socket. 1 or -1 (registration failed; fd is closed). */

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Fields of HTTP/2 into struct head and back (RFC 9113 8). nghttp2 has looked at pseudo fields,
+ * upper-case names and connection fields; what is matched and forwarded is looked at again here, by
+ * the same rules as HTTP/1.1's, because older versions of it look less closely.
+ */
+#include "worker/http/h2_priv.h"
+
+#include "shm/base/base.h"
+#include "shm/base/num.h"
+#include "worker/http/h1_priv.h"
+#include "worker/http/octet.h"
+#include "worker/http/url.h"
+
+#define FIELD_COST 32 /* RFC 9113 6.5.2 */
+
+/* --- in --------------------------------------------------------------------------------------- */
+
+static int
+refuse(struct h2_stream *s, enum reason why)
+{
+	if (!s->x.why)
+		s->x.why = s->c->server ? why : REASON_BAD_UPSTREAM;
+	return 0;
+}
+
+static int
+pseudo(struct h2_stream *s, struct str name, struct str value)
+{
+	struct head *h = s->x.rx;
+
+	if (str_eq(name, STR(":method"))) {
+		h->method_text = value;
+		h->method = method_of(value);
+	} else if (str_eq(name, STR(":path"))) {
+		h->target = value;
+	} else if (str_eq(name, STR(":scheme"))) {
+		h->scheme = value;
+	} else if (str_eq(name, STR(":authority"))) {
+		h->authority = value;
+	} else if (str_eq(name, STR(":protocol"))) {
+		s->protocol = value;
+	} else if (str_eq(name, STR(":status"))) {
+		uint64_t status = 0;
+		const char *error;
+
+		if (value.n != 3 || num_u64(value, 599, &status, &error) < 0 || status < 100)
+			return refuse(s, REASON_BAD_UPSTREAM);
+		h->status = (uint16_t)status;
+	} else {
+		return refuse(s, REASON_BAD_HEADER);
+	}
+	return 1;
+}
+
+/* Known by number, as a codec's own. */
+static bool
+add(struct head *h, struct str name, struct str value)
+{
+	if (!head_add(h, name, value))
+		return false;
+	h->h[h->n - 1].wire = true;
+	return true;
+}
+
+static bool
+add_trailer(struct head *h, struct str name, struct str value)
+{
+	struct hdr *v;
+
+	if ((h->n_trailers & (h->n_trailers - 1)) == 0) { /* full at each power of two */
+		v = ws_alloc(h->ws, MAX(h->n_trailers * 2, 4u) * sizeof(*v));
+		if (v == NULL)
+			return false;
+		if (h->n_trailers > 0)
+			memcpy(v, h->trailers, h->n_trailers * sizeof(*v));
+		h->trailers = v;
+	}
+	h->trailers[h->n_trailers++] = (struct hdr){
+	    .name = name, .value = value, .id = (uint16_t)hdr_lookup(name), .wire = true};
+	return true;
+}
+
+/* What must not come behind a message, for it frames, routes or authenticates (RFC 9110 6.5.1). */
+static bool
+never_trails(struct str name)
+{
+	enum hdr_id id = hdr_lookup_alike(name);
+
+	return (hdr_flags(id) & (HDR_HOP | HDR_FORBID_CONN)) != 0 || id == HDR_SET_COOKIE ||
+	       name.p[0] == ':';
+}
+
+int
+h2_field(struct h2_stream *s, struct str name, struct str value)
+{
+	const struct h2_limits *l = &s->c->limits;
+	struct head *h = s->x.rx;
+	struct str n, v;
+
+	s->head_size += (uint32_t)(name.n + value.n) + FIELD_COST;
+	if (s->x.why || !h || s->reset)
+		return 0;
+	if (s->head_size > l->headers || ++s->head_count > l->count)
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (name.n == 0 || !octet_text(value))
+		return refuse(s, REASON_BAD_HEADER);
+	n = ws_str(h->ws, name);
+	v = ws_str(h->ws, value);
+	if (n.p == NULL || v.p == NULL)
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (s->trailing)
+		return never_trails(n) || add_trailer(h, n, v);
+	if (n.p[0] == ':')
+		return pseudo(s, n, v);
+	if (!octet_token(n))
+		return refuse(s, REASON_BAD_HEADER);
+	if (!add(h, n, v))
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	return 1;
+}
+
+/* RFC 9113 8.2.3: one field for who reads HTTP/1.1. */
+static int
+join_cookies(struct head *h)
+{
+	struct hdr *first = head_get(h, HDR_COOKIE), *f;
+	size_t n = 0;
+	char *p;
+
+	if (first == NULL || head_next(h, first) == NULL)
+		return 1;
+	for (f = first; f != NULL; f = head_next(h, f))
+		n += f->value.n + 2;
+	p = ws_bytes(h->ws, n);
+	if (p == NULL)
+		return -1;
+	n = 0;
+	for (f = first; f != NULL; f = head_next(h, f)) {
+		if (n > 0) {
+			memcpy(p + n, "; ", 2);
+			n += 2;
+		}
+		if (f->value.n > 0)
+			memcpy(p + n, f->value.p, f->value.n);
+		n += f->value.n;
+		if (f != first)
+			f->gone = true;
+	}
+	first->value = str_n(p, n);
+	return 1;
+}
+
+/* One authority: the pseudo field, or Host where there is none; both must agree. */
+static int
+settle_authority(struct h2_stream *s)
+{
+	struct head *h = s->x.rx;
+	enum reason why = REASON_BAD_HOST;
+	uint16_t port;
+
+	if (h->authority.n > 0) {
+		struct str raw = h->authority;
+
+		if (url_authority(raw, h->ws, &h->authority, &h->host, &port) < 0)
+			return refuse(s, REASON_BAD_HOST);
+		if (head_get(h, HDR_HOST) == NULL && !add(h, STR("host"), h->authority))
+			return refuse(s, REASON_HEADERS_TOO_LARGE);
+	}
+	return h1_host(h, &why) < 0 ? refuse(s, why) : 1;
+}
+
+static int
+settle_request(struct h2_stream *s, bool end)
+{
+	struct head *h = s->x.rx;
+	bool plain_connect = h->method == METHOD_CONNECT && s->protocol.n == 0;
+	enum reason why = REASON_BAD_REQUEST;
+
+	if (h->method_text.n == 0 || !octet_token(h->method_text))
+		return refuse(s, REASON_BAD_REQUEST);
+	if (!plain_connect &&
+	    (h->target.n == 0 || (h->target.p[0] != '/' && !str_eq(h->target, STR("*")))))
+		return refuse(s, REASON_BAD_TARGET);
+	if (plain_connect)
+		h->target = h->authority;
+	if (!str_eq(h->scheme, STR("https")) && !str_eq(h->scheme, STR("http")) && !plain_connect)
+		return refuse(s, REASON_BAD_TARGET);
+	if (h1_target(h, s->c->limits.merge_slashes, s->protocol.n > 0) < 0)
+		return refuse(s, REASON_BAD_TARGET);
+	if (settle_authority(s) == 0 || join_cookies(h) < 0)
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (h1_frame_request(h, &why) < 0)
+		return refuse(s, why);
+	if (end)
+		h->body = BODY_NONE;
+	else if (!h->has_length)
+		h->body = BODY_CHUNKED;
+	return 1;
+}
+
+static int
+settle_response(struct h2_stream *s, bool end)
+{
+	bool head_request = s->x.tx && s->x.tx->method == METHOD_HEAD;
+	struct head *h = s->x.rx;
+
+	if (h->status == 0 || h->status == 101 || h1_frame_response(h, head_request) < 0)
+		return refuse(s, REASON_BAD_UPSTREAM);
+	h->keepalive = true;
+	if (end)
+		h->body = BODY_NONE;
+	else if (h->body == BODY_EOF || h->body == BODY_NONE)
+		h->body = BODY_CHUNKED;
+	return 1;
+}
+
+int
+h2_head_done(struct h2_stream *s, bool end)
+{
+	struct head *h = s->x.rx;
+	int rc;
+
+	h->minor = 2;
+	if (h->path.p == NULL)
+		h->path = h->query = STR("");
+	h->upgrade = h->reason = STR("");
+	if (h->scheme.p == NULL)
+		h->scheme = STR("");
+	if (h->authority.p == NULL)
+		h->authority = h->host = STR("");
+	rc = s->c->server ? settle_request(s, end) : settle_response(s, end);
+	h->minor = 2;
+	return rc == 1 ? 1 : -1;
+}
+
+/* --- out -------------------------------------------------------------------------------------- */
+
+static nghttp2_nv
+nv(struct str name, struct str value)
+{
+	return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
+	    .value = (uint8_t *)(uintptr_t)(value.n > 0 ? value.p : ""),
+	    .namelen = name.n,
+	    .valuelen = value.n};
+}
+
+/* Lower case, as the protocol wants it; STR_NONE over the limit. */
+static struct str
+lower(struct ws *ws, struct str name)
+{
+	char *p = NULL;
+
+	for (size_t i = 0; i < name.n; i++) {
+		if (octet_lower(name.p[i]) == name.p[i])
+			continue;
+		p = ws_bytes(ws, name.n);
+		if (p == NULL)
+			return STR_NONE;
+		break;
+	}
+	if (p == NULL)
+		return name;
+	for (size_t i = 0; i < name.n; i++)
+		p[i] = octet_lower(name.p[i]);
+	return str_n(p, name.n);
+}
+
+/* Length is the head's own member, connection fields there are none; Host is a pseudo field. */
+static bool
+left_out(const struct hdr *f, bool request)
+{
+	return f->gone || f->id == HDR_CONTENT_LENGTH || f->id == HDR_CONNECTION ||
+	       f->id == HDR_TRANSFER_ENCODING || f->id == HDR_KEEP_ALIVE ||
+	       f->id == HDR_PROXY_CONNECTION || f->id == HDR_UPGRADE || f->id == HDR_TE ||
+	       (request && f->id == HDR_HOST);
+}
+
+static int
+put_list(nghttp2_nv *v, size_t *n, struct ws *ws, const struct hdr *h, uint32_t count, bool request)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct str name;
+
+		if (left_out(&h[i], request))
+			continue;
+		if (!h[i].wire && (!octet_token(h[i].name) || !octet_text(h[i].value)))
+			return -1;
+		name = h[i].id != HDR_OTHER ? hdr_name(h[i].id) : lower(ws, h[i].name);
+		if (name.p == NULL)
+			return -1;
+		v[(*n)++] = nv(name, h[i].value);
+	}
+	return 1;
+}
+
+static int
+put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h)
+{
+	char *digits;
+
+	if (h->request) {
+		struct str host = head_value(h, HDR_HOST);
+
+		v[(*n)++] = nv(STR(":method"), h->method_text);
+		v[(*n)++] = nv(STR(":scheme"), s->c->secure ? STR("https") : STR("http"));
+		v[(*n)++] = nv(STR(":authority"), host);
+		v[(*n)++] = nv(STR(":path"), s->how.target);
+		if (s->protocol.n > 0)
+			v[(*n)++] = nv(STR(":protocol"), s->protocol);
+		return octet_ctl(s->how.target.p, 0, s->how.target.n) == s->how.target.n ? 1 : -1;
+	}
+	digits = ws_bytes(h->ws, 3);
+	if (digits == NULL || h->status < 100 || h->status > 599)
+		return -1;
+	digits[0] = (char)('0' + h->status / 100);
+	digits[1] = (char)('0' + h->status / 10 % 10);
+	digits[2] = (char)('0' + h->status % 10);
+	v[(*n)++] = nv(STR(":status"), str_n(digits, 3));
+	return 1;
+}
+
+static int
+put_length(nghttp2_nv *v, size_t *n, const struct head *h)
+{
+	char *digits;
+
+	if (h->body != BODY_LENGTH && !(h->body == BODY_NONE && h->has_length))
+		return 1;
+	digits = ws_bytes(h->ws, 20);
+	if (digits == NULL)
+		return -1;
+	v[(*n)++] =
+	    nv(hdr_name(HDR_CONTENT_LENGTH), str_n(digits, num_u64_text(h->length, digits)));
+	return 1;
+}
+
+#define OURS 8 /* pseudo fields, length, te */
+
+nghttp2_nv *
+h2_fields(const struct h2_stream *s, const struct head *h, size_t *n_r)
+{
+	nghttp2_nv *v = ws_alloc(h->ws, (h->n + OURS) * sizeof(*v));
+	size_t n = 0;
+
+	if (v == NULL || put_pseudo(v, &n, s, h) < 0 ||
+	    put_list(v, &n, h->ws, h->h, h->n, h->request) < 0 || put_length(v, &n, h) < 0)
+		return NULL;
+	if (h->request && str_list_has(s->how.connection, STR("TE")))
+		v[n++] = nv(STR("te"), STR("trailers"));
+	*n_r = n;
+	return v;
+}
+
+nghttp2_nv *
+h2_trailers(const struct head *h, size_t *n_r)
+{
+	nghttp2_nv *v = ws_alloc(h->ws, (h->n_trailers + 1) * sizeof(*v));
+	size_t n = 0;
+
+	if (v == NULL || put_list(v, &n, h->ws, h->trailers, h->n_trailers, false) < 0)
+		return NULL;
+	*n_r = n;
+	return v;
+}
