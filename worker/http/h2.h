@@ -58,6 +58,7 @@ struct h2_stream {
 	uint32_t head_size; /* decoded so far */
 	uint32_t head_count;
 	bool rx_open, tx_open; /* END_STREAM has not come, has not gone */
+	bool rx_whole;         /* END_STREAM came */
 	bool reset;            /* by either side: nothing passes any more */
 	bool trailing;         /* the fields that come are trailers */
 	bool submitted, trailed, deferred, blocked;

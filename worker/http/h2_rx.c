@@ -92,7 +92,8 @@ static void
 message_ends(struct h2_stream *s)
 {
 	s->rx_open = false;
-	s->x.rx_end = true;
+	s->rx_whole = true;
+	s->x.rx_end = s->rx_first == NULL; /* else when the last of it is handed out */
 	h2_news(s);
 }
 
@@ -194,11 +195,13 @@ int
 h2_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS])
 {
 	struct h2_stream *s = h2_stream_of(x);
+	struct h2_piece *p = s->rx_first;
 	int n = 0;
 
-	for (struct h2_piece *p = s->rx_first; p && n < XCHG_PARTS; p = p->next)
+	for (; p && n < XCHG_PARTS; p = p->next)
 		if (buf_len(&p->b) > 0)
 			v[n++] = (struct iovec){p->b.p + p->b.r, buf_len(&p->b)};
+	x->rx_end |= s->rx_whole && p == NULL;
 	if (n == 0 && x->gone && !x->rx_end)
 		return -1;
 	return n;
@@ -331,12 +334,12 @@ on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg UNUSED)
 	s->refused = code == NGHTTP2_REFUSED_STREAM;
 	if (s->rx_open || s->tx_open || code != NGHTTP2_NO_ERROR) {
 		/* A server that has answered may not want the rest of the request. */
-		if (!s->c->server && s->x.rx_end && code == NGHTTP2_NO_ERROR) {
+		if (!s->c->server && s->rx_whole && code == NGHTTP2_NO_ERROR) {
 			s->tx_open = false;
 			s->x.tx_dead = true;
 			s->reset = true;
 			h2_news(s);
-		} else if (!s->x.rx_end || s->tx_open) {
+		} else if (!s->rx_whole || s->tx_open) {
 			h2_break(s, close_reason(s, code));
 		}
 	}
