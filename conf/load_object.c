@@ -2,6 +2,7 @@
  *
  * The lists of the tree to objects: ids, bodies, canonical bytes.
  */
+#include "conf/certificate.h"
 #include "conf/field_read.h"
 #include "conf/load_priv.h"
 #include "conf/object_read.h"
@@ -149,6 +150,15 @@ load_service(struct load *l, struct str id, const struct node *n)
 }
 
 static void
+load_certificate(struct load *l, struct str id, const struct node *n)
+{
+	struct conf_certificate self;
+
+	object_read(CONF_CERTIFICATE, n, &self, l->c);
+	load_store(l, new_object(l, CONF_CERTIFICATE, id, n), &self);
+}
+
+static void
 load_route(struct load *l, struct str id, const struct node *n)
 {
 	struct conf_route self;
@@ -163,6 +173,7 @@ static void (*const load_kind[CONF_KIND_COUNT])(
     [CONF_LISTENER] = load_listener,
     [CONF_SERVICE] = load_service,
     [CONF_ROUTE] = load_route,
+    [CONF_CERTIFICATE] = load_certificate,
 };
 
 static void

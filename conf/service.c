@@ -245,6 +245,11 @@ static const struct field rows[] = {
 	.help = "Begin each connection with a PROXY header of this version that tells the client's "
 		"address, after trusted_proxies, and the one it connected to. Such a connection is "
 		"reused only for requests that would send the same header."},
+    {.name = "tls",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_service, tls),
+	.sub = &service_tls_fields,
+	.help = "TLS towards endpoints at https://. Its files are read again when they change."},
     {.name = "policies",
 	.type = F_POLICIES,
 	.offset = FIELD_AT(struct conf_service, policies),
