@@ -247,8 +247,8 @@ class Pki:
         ca = signer or leaf.ca
         before = ["faketime", "-f", f"{int(days) - 1}d"] if days <= 0 else []
         openssl("ocsp", "-index", place / "index", "-CA", leaf.ca.cert, "-rsigner", ca.cert, "-rkey", ca.key, "-issuer",
-                leaf.ca.cert, "-cert", leaf.cert, "-no_nonce", "-nmin", max(1, round((1 if days <= 0 else days) * 1440)),
-                "-respout", place / "response.der", before=before)
+                leaf.ca.cert, "-cert", leaf.cert, "-no_nonce", "-nmin",
+                max(1, round((1 if days <= 0 else days) * 1440)), "-respout", place / "response.der", before=before)
         return place / "response.der"
 
 
