@@ -132,6 +132,7 @@ load_listener(struct load *l, struct str id, const struct node *n)
 
 	l->c->ws = &l->keep;
 	object_read(CONF_LISTENER, n, self, l->c);
+	l->listener_at[l->n_listeners] = n;
 	l->listener_ids[l->n_listeners++] = ws_str(&l->keep, id);
 	load_store(l, new_object(l, CONF_LISTENER, id, n), self);
 }
