@@ -48,6 +48,15 @@ def site(gateway, origin, certificates, settings="", **kw):
                    settings=settings, **words)
 
 
+def change(gw, old, new, check=True):
+    """Reloads with this text of the configuration replaced; what gatewayctl said."""
+    text = gw.conf_file.read_text()
+    assert str(old) in text
+    done = gw.reload(text.replace(str(old), str(new)), check=check)
+    done.said = done.stdout + done.stderr
+    return done
+
+
 def tls_address(gw):
     return (gw.host, gw.words["tls"])
 
