@@ -64,7 +64,8 @@ req_new(struct conn *c)
 	defer_init(&r->again, req_again);
 	r->gen = gen_ref(w->gen);
 	r->generation = r->gen->number;
-	r->peer = r->client = c->peer;
+	addr_kept_get(&c->peer, &r->peer);
+	r->client = r->peer;
 	r->local = c->proxied ? c->proxied->local : c->listener->addr;
 	r->via = c->proxied ? &c->proxied->via : NULL;
 	r->body_limit = l->limits.body;
