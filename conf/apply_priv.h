@@ -98,6 +98,9 @@ int apply_objects(struct apply *a) NODISCARD;
 int apply_services(struct apply *a) NODISCARD;
 int apply_link(struct apply *a) NODISCARD;
 
+/* What the changed objects name, once all is written. */
+void apply_want(struct apply *a);
+
 /* The change of an object that is under way; NULL: none. */
 struct change *apply_pending(struct apply *a, enum conf_kind kind, struct str id);
 /* Settings of the new or old value, in `scratch` where there are many; NULL: unreadable. The old
