@@ -138,7 +138,8 @@ class Browser(Node):
         Path(home, ".pki", "nssdb").mkdir(parents=True)
         subprocess.run(["certutil", "-d", store, "-N", "--empty-password"], check=True)
         for c in certificates:
-            subprocess.run(["certutil", "-d", store, "-A", "-t", "C,,", "-n", str(c.cert), "-i", str(c.cert)], check=True)
+            subprocess.run(["certutil", "-d", store, "-A", "-t", "C,,", "-n", str(c.cert), "-i", str(c.cert)],
+                           check=True)
         super().__init__("browser.js", url, home, CHROMIUM=chromium)
         self.page = self.expect(timeout=60)
 

@@ -22,8 +22,8 @@ SITE = """
     workers = @workers@;
     http = { generation_header = "X-Generation"; };
     certificates = ( @certificates@ );
-    services = ( { id = "s"; url = "@origin@"; timeouts = { total = "0"; }; } );
-    routes = ( { id = "all"; path = "/*"; service = "s"; @route@ } );
+    services = ( { id = "s"; url = "@origin@"; timeouts = { total = "0"; }; } @services@ );
+    routes = ( { id = "all"; path = "/*"; service = "s"; @route@ } @routes@ );
     listeners = ( { id = "main"; address = "127.0.0.1:@port@"; },
                   { id = "tls"; address = "127.0.0.1:@tls@"; timeouts = { idle = "300s"; };
                     tls = { enabled = true; @settings@ }; } );
@@ -40,10 +40,10 @@ def certificate(id, leaf, *hosts, ocsp=None):
 
 
 def site(gateway, origin, certificates, settings="", **kw):
-    """A running gateway; kw: workers, route, more, and what Gateway takes. Its TLS port is gw.words["tls"]."""
+    """A running gateway; kw: workers, route, routes, services, more, and what Gateway takes. Its TLS port is gw.words["tls"]."""
     if not isinstance(certificates, str):
         certificates = ", ".join(certificates)
-    words = {"workers": 2, "route": "", "more": "", "tls": free_port(), **kw}
+    words = {"workers": 2, "route": "", "routes": "", "services": "", "more": "", "tls": free_port(), **kw}
     return gateway(SITE, origin=origin if isinstance(origin, str) else origin.url, certificates=certificates,
                    settings=settings, **words)
 
