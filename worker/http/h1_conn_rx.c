@@ -26,7 +26,11 @@ void
 h1_rx_begin(struct h1_conn *c)
 {
 	c->rx_state = H1_RX_HEAD;
-	c->work = ws_zalloc(c->x.rx->ws, sizeof(*c->work));
+	c->work = ws_alloc(c->x.rx->ws, sizeof(*c->work));
+	if (!c->work)
+		return;
+	c->work->scan = (struct h1_scan){0};
+	c->work->tx = (struct h1_tx){0};
 }
 
 /* The head is refused, and perhaps was never parsed: its answer's shape depends on the method. */
