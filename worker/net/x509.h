@@ -46,7 +46,8 @@ int x509_pair(struct str chain_der, struct str key_der, const char **warning_r,
 /* Every CRL of a PEM text as DER; until_r: when the first one has to be replaced, 0 unknown. */
 int x509_crls(struct str pem, struct gbuf *der_r, int64_t *until_r, const char **error_r) NODISCARD;
 /* An OCSP response, DER or base64: good, for the chain's leaf, signed by its issuer (where the
- * chain has it), and not over. until_r: its nextUpdate. */
+ * chain has it), and not over. until_r: its nextUpdate. 0: it was, and nothing but its time is
+ * wrong with it (*error_r says so). */
 int x509_ocsp(struct str octets, struct str chain_der, int64_t now, struct gbuf *der_r,
     int64_t *until_r, const char **error_r) NODISCARD;
 

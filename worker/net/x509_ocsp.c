@@ -106,8 +106,6 @@ answer_wrong(OCSP_SINGLERESP *one, int64_t now, int64_t *until_r)
 		return "it does not say until when it is good (nextUpdate)";
 	if (from > now + SKEW)
 		return x509_say("it is good from %s on only", day(from));
-	if (until <= now)
-		return x509_say("it was good until %s", day(until));
 	*until_r = until;
 	return NULL;
 }
@@ -194,11 +192,12 @@ x509_ocsp(struct str octets, struct str chain_der, int64_t now, struct gbuf *der
 		rc = octets.n <= RESPONSE_MAX ? unbase64(octets, &plain) : -1;
 	if (rc == 1)
 		wrong = der_wrong(str_n(plain.p, plain.n), chain_der, now, &until);
-	if (wrong == NULL) {
+	rc = wrong != NULL ? -1 : until > now;
+	if (rc == 1) {
 		gbuf_str(der_r, str_n(plain.p, plain.n));
 		*until_r = until;
 	} else
-		*error_r = wrong;
+		*error_r = rc < 0 ? wrong : x509_say("it was good until %s", day(until));
 	gbuf_free(&plain);
-	return wrong == NULL ? 1 : -1;
+	return rc;
 }
