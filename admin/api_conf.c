@@ -167,7 +167,8 @@ export_only(struct call *c)
 		    str_eq(v, str_of(object_kinds[k].word)))
 			return (int)k;
 	session_problem(c->s, 400,
-	    "kind: \"%.*s\"; allowed: \"listeners\", \"services\", \"routes\"", STR_ARG(v));
+	    "kind: \"%.*s\"; allowed: \"listeners\", \"services\", \"routes\", \"certificates\"",
+	    STR_ARG(v));
 	return -1;
 }
 

@@ -58,7 +58,8 @@ ctl_kind(const char *word)
 		if (strcmp(word, object_kinds[k].list) == 0 ||
 		    strcmp(word, object_kinds[k].word) == 0)
 			return object_kinds[k].list;
-	fprintf(
-	    stderr, "gatewayctl: \"%s\" is no kind; allowed: listeners, services, routes\n", word);
+	fprintf(stderr,
+	    "gatewayctl: \"%s\" is no kind; allowed: listeners, services, routes, certificates\n",
+	    word);
 	return NULL;
 }

@@ -25,6 +25,13 @@ static const struct ctl_column service_cols[] = {
     {"SOURCE", "_meta.source", false},
     {"VERSION", "_meta.version", true},
 };
+static const struct ctl_column certificate_cols[] = {
+    {"CERTIFICATE", "id", false},
+    {"HOSTS", "hosts", false},
+    {"FILE", "certificate", false},
+    {"SOURCE", "_meta.source", false},
+    {"VERSION", "_meta.version", true},
+};
 static const struct ctl_column route_cols[] = {
     {"ROUTE", "id", false},
     {"HOST", "host", false},
@@ -45,6 +52,8 @@ table_kind(const char *kind, const json_t *j)
 		ctl_table(rows, listener_cols, ARRAY_LEN(listener_cols));
 	else if (strcmp(kind, "services") == 0)
 		ctl_table(rows, service_cols, ARRAY_LEN(service_cols));
+	else if (strcmp(kind, "certificates") == 0)
+		ctl_table(rows, certificate_cols, ARRAY_LEN(certificate_cols));
 	else
 		ctl_table(rows, route_cols, ARRAY_LEN(route_cols));
 }

@@ -70,6 +70,7 @@ undo(struct apply *a)
 	rows_free(&a->rows);
 	numbers_abort(&a->s->numbers);
 	refs_abort(&a->s->refs);
+	wants_abort(&a->s->wants);
 	htab_free(&a->pending);
 	ws_free(&a->ws);
 	ws_free(&a->scratch);
@@ -103,7 +104,10 @@ attempt(struct apply *a)
 	if (a->errors > 0 || apply_link(a) < 0 || a->errors > 0)
 		return -1;
 	a->again = a->dropped;
-	return a->again ? 1 : write_tables(a);
+	if (a->again)
+		return 1;
+	apply_want(a);
+	return write_tables(a);
 }
 
 /* Another go: without those who were taken out, or, once, with tables that turned out damaged
@@ -272,6 +276,7 @@ publish(struct apply *a)
 	memcpy(s->max, a->max, sizeof(s->max));
 	numbers_commit(&s->numbers);
 	refs_commit(&s->refs);
+	wants_commit(&s->wants);
 	publish_listeners(a);
 	stop_here("after_commit");
 	atomic_store_explicit(

@@ -94,6 +94,11 @@ uint64_t apply_generation(const struct apply *a); /* that it will be */
 /* Does it need the master: another listening socket, name or number than the committed generation?
  */
 bool apply_listeners_differ(const struct apply *a);
+/* Have keys and certificates to be read before it may be committed (conf/wants.h)? A change set of
+ * the files says so as soon as anybody names any: what stands in them may be new. */
+bool apply_wants(const struct apply *a);
+/* All objects that name some, as they will be: a sealed change set, or -1 with *error_r. */
+int apply_wants_fd(const struct apply *a, const char **error_r) NODISCARD;
 /* The i-th changed object, captured: as it was (old_r->body.p NULL: it was not there) and as it
  * will be (likewise). Lives as long as `a`. 1; 0 past the end or not captured. */
 int apply_change_get(const struct apply *a, uint32_t i, struct conf_object *old_r,

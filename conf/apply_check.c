@@ -7,207 +7,33 @@
  */
 #include "conf/apply_priv.h"
 
-#include "shm/base/bug.h"
-#include "shm/base/log.h"
-
 #define REMEMBER 256 /* changes: of no more their settings are kept decoded */
 
-/* --- settings of routes ---------------------------------------------------------------------- */
+/* --- settings ----------------------------------------------------------------------------------
+ */
 
-const struct conf_route *
-apply_route(struct apply *a, struct change *c)
+const void *
+apply_body(struct apply *a, struct change *c)
 {
-	const struct conf_route *r = c->route;
+	const void *body = c->body;
 
-	if (r != NULL)
-		return r;
-	r = object_body(&c->o, a->n <= REMEMBER ? &a->ws : &a->scratch);
-	c->route = a->n <= REMEMBER ? r : NULL;
-	return r;
+	if (body != NULL)
+		return body;
+	body = object_body(&c->o, a->n <= REMEMBER ? &a->ws : &a->scratch);
+	c->body = a->n <= REMEMBER ? body : NULL;
+	return body;
 }
 
-const struct conf_route *
-apply_old_route(struct apply *a, struct change *c)
+const void *
+apply_old_body(struct apply *a, struct change *c)
 {
-	const struct conf_route *r = c->old_route;
+	const void *body = c->old_body;
 
-	if (r != NULL)
-		return r;
-	r = object_body(c->old, a->n <= REMEMBER ? &a->ws : &a->scratch);
-	c->old_route = a->n <= REMEMBER ? r : NULL;
-	return r;
-}
-
-/* --- who names whom -------------------------------------------------------------------------- */
-
-/* The number of an object as it will be; 0 in *number_r: it has none yet. */
-static bool
-will_be(struct apply *a, enum conf_kind kind, struct str id, uint32_t *number_r)
-{
-	const struct change *c = apply_pending(a, kind, id);
-
-	if (c != NULL && !c->out) {
-		*number_r = c->o.number;
-		return c->op == CHANGE_PUT;
-	}
-	return map_number(a->txn, &a->s->map, kind, id, number_r) == 1;
-}
-
-/* The number of an object as it is or will be. */
-static void
-count_one(struct apply *a, enum conf_kind kind, struct str id, int by)
-{
-	const struct change *c = apply_pending(a, kind, id);
-	uint32_t number = 0;
-
-	if (c != NULL && c->o.number != 0)
-		number = c->o.number;
-	else if (map_number(a->txn, &a->s->map, kind, id, &number) != 1)
-		return;
-	refs_add(&a->s->refs, kind, number, by);
-}
-
-void
-apply_count(struct apply *a, const struct conf_route *r, int by)
-{
-	if (r->service.n > 0)
-		count_one(a, CONF_SERVICE, r->service, by);
-	for (uint32_t i = 0; i < r->listener.n; i++)
-		count_one(a, CONF_LISTENER, r->listener.v[i], by);
-}
-
-static void
-check_route(struct apply *a, struct change *c)
-{
-	const struct conf_route *r = apply_route(a, c);
-	uint32_t number;
-
-	if (r == NULL) {
-		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "its settings cannot be read");
-		return;
-	}
-	if (r->service.n > 0 && !will_be(a, CONF_SERVICE, r->service, &number))
-		apply_refuse(a, c, OUTCOME_REFUSED, "service", "\"%.*s\": no such service",
-		    STR_ARG(r->service));
-	for (uint32_t i = 0; i < r->listener.n; i++)
-		if (!will_be(a, CONF_LISTENER, r->listener.v[i], &number))
-			apply_refuse(a, c, OUTCOME_REFUSED, "listener",
-			    "\"%.*s\": no such listener", STR_ARG(r->listener.v[i]));
-}
-
-static void
-check_routes(struct apply *a)
-{
-	for (uint32_t i = 0; i < a->n; i++) {
-		struct ws_mark mark = ws_mark(&a->scratch);
-		struct change *c = a->v[i];
-
-		apply_alive(a, i);
-		if (c->o.kind == CONF_ROUTE && c->op == CHANGE_PUT && !c->out)
-			check_route(a, c);
-		ws_reset(&a->scratch, mark);
-	}
-}
-
-/* What the old values of routes name counts no more, before deletions are looked at. */
-static void
-release_old(struct apply *a)
-{
-	for (uint32_t i = 0; i < a->n; i++) {
-		struct ws_mark mark = ws_mark(&a->scratch);
-		struct change *c = a->v[i];
-		const struct conf_route *r = NULL;
-
-		if (c->o.kind == CONF_ROUTE && !c->fresh && !c->out)
-			r = apply_old_route(a, c);
-		if (r != NULL) {
-			apply_count(a, r, -1);
-			c->released = true;
-		}
-		ws_reset(&a->scratch, mark);
-	}
-}
-
-/* --- deletions of what is in use ------------------------------------------------------------- */
-
-static bool
-is_named(const struct change *c)
-{
-	return c->op == CHANGE_DELETE && !c->out &&
-	       (c->o.kind == CONF_SERVICE || c->o.kind == CONF_LISTENER);
-}
-
-static void
-user_add(struct apply *a, enum conf_kind kind, struct str id, const struct conf_object *route)
-{
-	struct change *c = apply_pending(a, kind, id);
-
-	if (c == NULL || !is_named(c) || c->user.n > 0)
-		return;
-	c->user = ws_printf(
-	    &a->ws, "routes[%.*s] of source \"%.*s\"", STR_ARG(route->id), STR_ARG(route->source));
-	a->unknown_users--;
-}
-
-/* A route of the map: does it name one of those that are to go? */
-static int
-user_look(struct apply *a, const struct conf_object *o)
-{
-	const struct change *c = apply_pending(a, CONF_ROUTE, o->id);
-	const struct conf_route *r;
-
-	if (c != NULL && !c->out)
-		return 1;
-	r = object_body(o, &a->scratch);
-	if (r == NULL)
-		return 1;
-	user_add(a, CONF_SERVICE, r->service, o);
-	for (uint32_t i = 0; i < r->listener.n; i++)
-		user_add(a, CONF_LISTENER, r->listener.v[i], o);
-	return a->unknown_users > 0;
-}
-
-static void
-check_deletion(struct apply *a, struct change *c)
-{
-	uint32_t n = refs_count(&a->s->refs, c->o.kind, c->o.number);
-
-	if (n == 0)
-		return;
-	if (c->user.n == 0) {
-		log_error("%s %.*s counts %u routes, and none names it",
-		    object_kinds[c->o.kind].word, STR_ARG(c->o.id), n);
-		refs_add(&a->s->refs, c->o.kind, c->o.number, -(int)n);
-	} else if (n == 1) {
-		apply_refuse(
-		    a, c, OUTCOME_REFUSED, NULL, "is to go, but %.*s names it", STR_ARG(c->user));
-	} else {
-		apply_refuse(a, c, OUTCOME_REFUSED, NULL, "is to go, but %.*s and %u more name it",
-		    STR_ARG(c->user), n - 1);
-	}
-}
-
-/* Routes are walked only for the words, when there is something to say, and no further than the
- * words need. */
-static int
-check_deletions(struct apply *a)
-{
-	a->unknown_users = 0;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (is_named(a->v[i])) {
-			const struct conf_object *o = &a->v[i]->o;
-
-			a->v[i]->user = STR_NONE;
-			a->unknown_users += refs_count(&a->s->refs, o->kind, o->number) > 0;
-		}
-	if (a->unknown_users == 0)
-		return 1;
-	if (apply_each(a, CONF_ROUTE, user_look) < 0)
-		return -1;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (is_named(a->v[i]))
-			check_deletion(a, a->v[i]);
-	return 1;
+	if (body != NULL)
+		return body;
+	body = object_body(c->old, a->n <= REMEMBER ? &a->ws : &a->scratch);
+	c->old_body = a->n <= REMEMBER ? body : NULL;
+	return body;
 }
 
 /* --- limits ---------------------------------------------------------------------------------- */
@@ -273,12 +99,14 @@ check_quota(struct apply *a, enum conf_kind kind)
 static int
 check_once(struct apply *a)
 {
-	if (check_deletions(a) < 0)
+	if (apply_deletions(a) < 0)
 		return -1;
+	if (a->listening)
+		apply_names(a, CONF_LISTENER);
 	if (a->listening && !a->dropped && apply_listen(a, true) < 0)
 		return -1;
 	if (!a->dropped)
-		check_routes(a);
+		apply_names(a, CONF_ROUTE);
 	limits_now(a);
 	for (unsigned kind = 0; kind < CONF_KIND_COUNT && !a->dropped; kind++)
 		check_quota(a, (enum conf_kind)kind);
@@ -311,7 +139,7 @@ int
 apply_check(struct apply *a)
 {
 	check_sizes(a);
-	release_old(a);
+	apply_release(a);
 	do {
 		a->dropped = false;
 		if (check_once(a) < 0)

@@ -50,7 +50,9 @@ old_copy(struct apply *a, const struct conf_object *old)
 	o->source = ws_str(&a->ws, old->source);
 	o->file = ws_str(&a->ws, old->file);
 	o->override = ws_str(&a->ws, old->override);
-	o->body = old->kind == CONF_ROUTE || a->in->capture ? ws_str(&a->ws, old->body) : STR_NONE;
+	o->body = old->kind == CONF_ROUTE || old->kind == CONF_LISTENER || a->in->capture
+		      ? ws_str(&a->ws, old->body)
+		      : STR_NONE;
 	return o;
 }
 

@@ -180,11 +180,11 @@ routing_of(struct apply *a)
 static int
 route_unlink(struct apply *a, struct change *c)
 {
-	const struct conf_route *old = apply_old_route(a, c), *new = NULL;
+	const struct conf_route *old = apply_old_body(a, c), *new = NULL;
 	const char *error = "its old settings cannot be read";
 
 	if (c->op == CHANGE_PUT)
-		new = apply_route(a, c);
+		new = apply_body(a, c);
 	c->relink = old == NULL || new == NULL || !routing_same(old, new);
 	if (!c->relink)
 		return 1;
@@ -253,19 +253,20 @@ link_again(struct apply *a, const struct conf_object *o)
 static int
 link_changed(struct apply *a, struct change *c)
 {
-	const struct conf_route *r = apply_route(a, c);
+	const struct conf_route *r = apply_body(a, c);
 
 	if (r == NULL) { /* was readable a moment ago */
 		apply_fatal(a, "a route's settings cannot be read");
 		return -1;
 	}
-	apply_count(a, r, 1);
+	apply_count(a, CONF_ROUTE, r, 1);
 	return a->rebuild || !c->relink ? 1 : route_link(a, c, r);
 }
 
 int
 apply_link(struct apply *a)
 {
+	apply_count_listeners(a);
 	for (uint32_t i = 0; i < a->n; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];

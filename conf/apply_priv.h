@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A change set under way, for apply.c (the order of things), apply_words.c (who is told what),
- * apply_diff.c (what differs), apply_check.c and apply_listen.c (what must hold between objects),
- * apply_objects.c (records and tables).
+ * apply_diff.c (what differs), apply_check.c, apply_names.c and apply_listen.c (what must hold
+ * between objects), apply_objects.c (records and tables), apply_wants.c (keys and certificates).
  */
 #ifndef GW_APPLY_PRIV_H
 #define GW_APPLY_PRIV_H
@@ -26,9 +26,10 @@ struct change {
 	bool out;                /* refused by itself: as if it had not been asked for */
 	bool released;           /* what its old value names counts one less */
 	struct conf_object o;    /* put: borrowed from change set or operation; delete: as it was */
-	struct conf_object *old; /* as it was; body of routes and with capture only; NULL: fresh */
-	const struct conf_route *route, *old_route; /* decoded; remembered in small sets */
-	struct str user;                            /* delete: who names it still */
+	struct conf_object *old; /* as it was; body of who may name others, and with
+				    capture; NULL: fresh */
+	const void *body, *old_body; /* decoded; remembered in small sets */
+	struct str user;             /* delete: who names it still */
 	uint32_t users;
 };
 
@@ -69,6 +70,7 @@ struct apply {
 	struct apply_listener *listeners; /* where `listening`; else they are the store's */
 	unsigned n_listeners;
 	bool listening;         /* a listener is touched */
+	struct str last_user;   /* who would be left without any certificate */
 	uint32_t unknown_users; /* deletions of what is in use, whose first user is not found yet */
 };
 
@@ -96,13 +98,26 @@ int apply_objects(struct apply *a) NODISCARD;
 int apply_services(struct apply *a) NODISCARD;
 int apply_link(struct apply *a) NODISCARD;
 
+/* What the changed objects name, once all is written. */
+void apply_want(struct apply *a);
+
 /* The change of an object that is under way; NULL: none. */
 struct change *apply_pending(struct apply *a, enum conf_kind kind, struct str id);
-/* Settings of a route's new or old value, in `scratch` where there are many; NULL: unreadable. */
-const struct conf_route *apply_route(struct apply *a, struct change *c);
-const struct conf_route *apply_old_route(struct apply *a, struct change *c);
-/* What a route names counts `by` more, by the numbers the objects have or will have. */
-void apply_count(struct apply *a, const struct conf_route *r, int by);
+/* Settings of the new or old value, in `scratch` where there are many; NULL: unreadable. The old
+ * one of routes and listeners only. */
+const void *apply_body(struct apply *a, struct change *c);
+const void *apply_old_body(struct apply *a, struct change *c);
+
+/* What an object names counts `by` more, by the numbers the objects have or will have. */
+void apply_count(struct apply *a, enum conf_kind kind, const void *body, int by);
+/* What the old values name counts no more, before deletions are looked at. */
+void apply_release(struct apply *a);
+/* What the listeners of the set name counts: those of routes when they are linked. */
+void apply_count_listeners(struct apply *a);
+/* Does what this kind's objects name exist, as it will be? */
+void apply_names(struct apply *a, enum conf_kind kind);
+/* Is anything to go that somebody needs? */
+int apply_deletions(struct apply *a) NODISCARD;
 
 /* Listeners as they will be, into a->listeners; with `check` telling what cannot be. */
 int apply_listen(struct apply *a, bool check) NODISCARD;

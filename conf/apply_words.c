@@ -57,7 +57,7 @@ take_out(struct apply *a, struct change *c)
 	if (c->by < BY_WHOLE)
 		a->fate[c->by].out = true;
 	if (c->released)
-		apply_count(a, apply_old_route(a, c), 1);
+		apply_count(a, c->o.kind, apply_old_body(a, c), 1);
 	c->released = false;
 	ws_reset(&a->scratch, mark);
 }

@@ -11,6 +11,8 @@
 
 extern const struct fields certificate_fields;
 
+#define CERTIFICATE_HOSTS 500 /* names of one */
+
 struct conf_certificate {
 	struct strs hosts;      /* "a.example.com", "*.example.com"; none: the certificate's own */
 	struct str certificate; /* PEM: path or secret's reference; the leaf first */

@@ -85,7 +85,7 @@ static int
 read_kind(const json_t *j, struct conf_check *c)
 {
 	static const char *const words[] = {
-	    "listener", "service", "route", "verdict", "endpoints", NULL};
+	    "listener", "service", "route", "certificate", "verdict", "endpoints", NULL};
 	int i = read_word(j, "kind", words, c);
 
 	return i >= 0 ? document_kind(str_of(words[i])) : -1;

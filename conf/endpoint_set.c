@@ -12,6 +12,7 @@
 #define ENTRY_TEXT 32
 #define TEXTS      4
 
+enum { FLAG_UNRESOLVED = 1, FLAG_TLS = 2 };
 enum { FAMILY_NONE = 0, FAMILY_UNIX = 1, FAMILY_V4 = 4, FAMILY_V6 = 6 };
 
 static uint8_t
@@ -55,7 +56,8 @@ endpoint_bytes_add(struct endpoint_bytes *b, const struct endpoint_ref *e)
 	gbuf_u32(&b->entries, e->weight);
 	gbuf_u16(&b->entries, e->addr.port);
 	gbuf_u8(&b->entries, family);
-	gbuf_u8(&b->entries, e->unresolved);
+	gbuf_u8(&b->entries,
+	    (uint8_t)((e->unresolved ? FLAG_UNRESOLVED : 0) | (e->tls ? FLAG_TLS : 0)));
 	gbuf_put(&b->entries, ip, sizeof(ip));
 	put_text(b, e->host);
 	put_text(b, e->base_path);
@@ -183,7 +185,8 @@ endpoint_set_get(const struct endpoint_set *s, uint32_t i, struct endpoint_ref *
 	family = rbuf_u8(&r);
 	flags = rbuf_u8(&r);
 	ip = rbuf_bytes(&r, 16);
-	e.unresolved = (flags & 1) != 0;
+	e.unresolved = (flags & FLAG_UNRESOLVED) != 0;
+	e.tls = (flags & FLAG_TLS) != 0;
 	if (get_text(s, &r, &e.host) < 0 || get_text(s, &r, &e.base_path) < 0 ||
 	    get_text(s, &r, &e.name) < 0 || get_text(s, &r, &e.error) < 0 || r.bad ||
 	    get_addr(family, port, ip, e.name, &e.addr) < 0)
@@ -192,10 +195,19 @@ endpoint_set_get(const struct endpoint_set *s, uint32_t i, struct endpoint_ref *
 	return 1;
 }
 
+struct str
+endpoint_addr_name(bool tls, const struct addr *a, char text[ENDPOINT_NAME])
+{
+	struct str scheme = tls ? STR("https://") : STR("");
+
+	memcpy(text, scheme.p, scheme.n);
+	return str_n(text, scheme.n + addr_text(a, text + scheme.n, ENDPOINT_NAME - scheme.n));
+}
+
 bool
 endpoint_ref_same(const struct endpoint_ref *a, const struct endpoint_ref *b)
 {
-	if (a->unresolved != b->unresolved)
+	if (a->unresolved != b->unresolved || a->tls != b->tls)
 		return false;
 	return a->unresolved ? str_eq(a->name, b->name) : addr_eq(&a->addr, &b->addr);
 }

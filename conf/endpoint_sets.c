@@ -188,13 +188,14 @@ set_fits(const struct conf_list *l)
 
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct conf_endpoint_addr *a = v[i].addresses.v;
-		struct endpoint_ref e = {.host = v[i].host, .base_path = v[i].base_path};
-		char text[160];
+		struct endpoint_ref e = {
+		    .host = v[i].host, .base_path = v[i].base_path, .tls = v[i].tls};
+		char text[ENDPOINT_NAME];
 
-		e.name = v[i].host;
+		e.name = v[i].tls ? v[i].url : v[i].host;
 		if (v[i].addresses.n > 0) {
 			e.addr = a->addr;
-			e.name = str_n(text, addr_text(&e.addr, text, sizeof(text)));
+			e.name = endpoint_addr_name(e.tls, &e.addr, text);
 		}
 		endpoint_bytes_add(&bytes, &e);
 	}
@@ -224,9 +225,7 @@ same_place(const struct conf_endpoint *a, const struct conf_endpoint *b)
 	if (endpoint_url_parse(a->url, &ua, &error) < 0 ||
 	    endpoint_url_parse(b->url, &ub, &error) < 0)
 		return false;
-	if (ua.addr.family != 0 || ub.addr.family != 0)
-		return addr_eq(&ua.addr, &ub.addr);
-	return ua.port == ub.port && str_ieq(ua.name, ub.name);
+	return endpoint_url_same(&ua, &ub);
 }
 
 static struct conf_endpoint *

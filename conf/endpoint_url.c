@@ -110,14 +110,14 @@ parse_authority(struct str authority, struct endpoint_url *u, const char **error
 		return fail(error_r, "a user name in a URL is not allowed");
 	if (split_host(authority, &host, &rest, error_r) < 0 || parse_host(host, u, error_r) < 0)
 		return -1;
-	u->port = 80;
+	u->port = u->tls ? 443 : 80;
 	u->host = host;
 	if (rest.n > 0) {
 		if (rest.p[0] != ':')
 			return fail(error_r, "only \":port\" may follow the host");
 		if (parse_port(str_sub(rest, 1, rest.n), u, error_r) < 0)
 			return -1;
-		if (u->port != 80)
+		if (u->port != (u->tls ? 443 : 80))
 			u->host = authority;
 	}
 	u->addr.port = u->addr.family != 0 ? u->port : 0;
@@ -142,15 +142,26 @@ endpoint_url_parse(struct str url, struct endpoint_url *u_r, const char **error_
 	struct endpoint_url u = {.base_path = STR("")};
 	int rc;
 
-	if (str_istarts(url, STR("https://")))
-		return fail(error_r, "https is not supported by this version");
-	if (str_istarts(url, STR("http://")))
+	u.tls = str_istarts(url, STR("https://"));
+	if (u.tls)
+		rc = parse_http(str_sub(url, 8, url.n), &u, error_r);
+	else if (str_istarts(url, STR("http://")))
 		rc = parse_http(str_sub(url, 7, url.n), &u, error_r);
 	else if (str_istarts(url, STR("unix:")))
 		rc = parse_unix(str_sub(url, 5, url.n), &u, error_r);
 	else
-		return fail(error_r, "neither http:// nor unix:");
+		return fail(error_r, "neither http://, https:// nor unix:");
 	if (rc == 1)
 		*u_r = u;
 	return rc;
+}
+
+bool
+endpoint_url_same(const struct endpoint_url *a, const struct endpoint_url *b)
+{
+	if (a->tls != b->tls)
+		return false;
+	if (a->addr.family != 0 || b->addr.family != 0)
+		return addr_eq(&a->addr, &b->addr);
+	return a->port == b->port && str_ieq(a->name, b->name);
 }

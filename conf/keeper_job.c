@@ -412,7 +412,7 @@ run_objects(struct keeper *k, struct job *j)
 		set_aside(k, j, &a);
 		return 1;
 	}
-	if (apply_listeners_differ(a)) {
+	if (apply_listeners_differ(a) || apply_wants(a)) {
 		apply_abort(&a);
 		override_abort(k->overrides);
 		return 0;

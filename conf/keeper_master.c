@@ -50,8 +50,9 @@ refuse(struct keeper *k, uint32_t id, const char *why)
 	check_free(&report);
 }
 
+/* Closed once it is sent. */
 static void
-send_prepare(struct keeper *k)
+send_prepare(struct keeper *k, int objects)
 {
 	unsigned n;
 	const struct apply_listener *l = apply_listeners(k->pending, &n);
@@ -67,8 +68,12 @@ send_prepare(struct keeper *k)
 		msg_put_u32(&k->out, 0);
 		msg_put_str(&k->out, str_of(l[i].place));
 	}
+	if (objects >= 0)
+		msg_put_fd(&k->out, objects);
 	k->prepared = true;
 	send_master(k);
+	if (objects >= 0)
+		(void)close(objects);
 }
 
 /* --- a transaction --------------------------------------------------------------------------- */
@@ -222,6 +227,37 @@ forget_pending(struct keeper *k)
 	override_abort(k->overrides);
 }
 
+/* It cannot be: as if the master had given it up. */
+static void
+give_up(struct keeper *k, const char *why)
+{
+	struct job *j = k->pending_job;
+
+	forget_pending(k);
+	if (j != NULL) {
+		job_refuse(j, 422, "%s", why);
+		job_over(k, j);
+		return;
+	}
+	refuse(k, k->txn, why);
+	pending_over(k);
+}
+
+static void
+prepare_sealed(struct keeper *k)
+{
+	const char *error = "";
+	int objects = apply_wants_fd(k->pending, &error);
+	char why[300];
+
+	if (objects >= 0) {
+		send_prepare(k, objects);
+		return;
+	}
+	snprintf(why, sizeof(why), "what names keys and certificates cannot be sent: %s", error);
+	give_up(k, why);
+}
+
 static void
 on_compiled(struct keeper *k, bool check_only, const struct conf_check *report)
 {
@@ -234,11 +270,13 @@ on_compiled(struct keeper *k, bool check_only, const struct conf_check *report)
 		return;
 	}
 	/* With nothing to do there is nothing to prepare, unless the predecessor died between the
-	 * master's preparations and telling it the outcome. */
-	if (apply_changed(k->pending) == 0 && k->prepared)
+	 * master's preparations and telling it the outcome, or files are to be read again. */
+	if (apply_wants(k->pending))
+		prepare_sealed(k);
+	else if (apply_changed(k->pending) == 0 && k->prepared)
 		finish(k);
 	else
-		send_prepare(k);
+		send_prepare(k, -1);
 }
 
 /* --- the master's messages ------------------------------------------------------------------- */
@@ -330,21 +368,13 @@ static void
 on_abort(struct keeper *k, struct msg *m)
 {
 	struct str reason = msg_str(m);
-	struct job *j = k->pending_job;
 	char why[300];
 
 	if (k->pending == NULL || m->id != k->txn)
 		return;
 	snprintf(why, sizeof(why), "given up: %.*s", (int)MIN(reason.n, (size_t)250),
 	    reason.p == NULL ? "" : reason.p);
-	forget_pending(k);
-	if (j != NULL) {
-		job_refuse(j, 422, "%s", why);
-		job_over(k, j);
-		return;
-	}
-	refuse(k, m->id, why);
-	pending_over(k);
+	give_up(k, why);
 }
 
 void

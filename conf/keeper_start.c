@@ -394,11 +394,13 @@ compare_apply(struct keeper *k, struct ops *o)
 	check_init(&report);
 	a = apply_compile(&k->store, &in, &report);
 	outcomes(k, o->v, o->n, &report);
-	if (a != NULL && apply_changed(a) > 0 && !apply_listeners_differ(a)) {
+	if (a != NULL && apply_changed(a) > 0 && !apply_listeners_differ(a) && !apply_wants(a)) {
 		compare_commit(k, &a, &report);
 	} else {
 		if (a != NULL && apply_changed(a) > 0)
-			log_error("keeper: map and state differ in listeners; a reload settles it");
+			log_error(
+			    "keeper: map and state differ in listeners or certificates; a reload "
+			    "settles it");
 		if (a != NULL)
 			apply_abort(&a);
 		override_abort(k->overrides);

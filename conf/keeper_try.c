@@ -46,7 +46,7 @@ limits_of(int fd, struct store_options *o, const char **error_r)
 }
 
 static int
-compile(int fd, const char *dir, struct conf_check *report)
+compile(int fd, const char *dir, int *wants_r, struct conf_check *report)
 {
 	struct store_options o = {.run_dir = dir, .started_us = clock_wall_us()};
 	struct conf_place at = {.path = STR("map")};
@@ -54,6 +54,7 @@ compile(int fd, const char *dir, struct conf_check *report)
 	struct store s;
 	struct apply_input in = {.changeset_fd = fd};
 	struct apply *a;
+	int ok;
 
 	if (limits_of(fd, &o, &error) < 0 || store_open(&s, &o, &error) < 0) {
 		check_error_at(report, &at, "%s", error);
@@ -64,17 +65,21 @@ compile(int fd, const char *dir, struct conf_check *report)
 		store_close(&s);
 		return -1;
 	}
+	*wants_r = -1;
+	if (apply_wants(a) && (*wants_r = apply_wants_fd(a, &error)) < 0)
+		check_error_at(report, &at, "%s", error);
+	ok = apply_wants(a) && *wants_r < 0 ? -1 : 1;
 	apply_abort(&a);
 	store_close(&s);
-	return 1;
+	return ok;
 }
 
 int
-keeper_try(int changeset_fd, const char *tmp_parent)
+keeper_try(int changeset_fd, const char *tmp_parent, int *wants_fd_r)
 {
 	struct conf_check report;
 	char dir[400];
-	int ok;
+	int ok, wants = -1;
 
 	snprintf(dir, sizeof(dir), "%s/gateway-try-XXXXXX", tmp_parent);
 	if (mkdtemp(dir) == NULL) {
@@ -82,10 +87,12 @@ keeper_try(int changeset_fd, const char *tmp_parent)
 		return 1;
 	}
 	check_init(&report);
-	ok = compile(changeset_fd, dir, &report);
+	ok = compile(changeset_fd, dir, &wants, &report);
 	store_remove(dir);
 	fwrite(report.text.p == NULL ? "" : report.text.p, 1, report.text.n, stdout);
 	fflush(stdout);
 	check_free(&report);
+	if (ok == 1)
+		*wants_fd_r = wants;
 	return ok == 1 ? 0 : 1;
 }

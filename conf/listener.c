@@ -195,6 +195,11 @@ static const struct field rows[] = {
 	    "The access line has who did connect as its peer. A header that names no TCP address "
 	    "(LOCAL, UNKNOWN, Unix sockets) leaves the connection's own. One that is malformed, "
 	    "longer than 4096 octets or late ends the connection."},
+    {.name = "tls",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_listener, tls),
+	.sub = &listener_tls_fields,
+	.help = "TLS towards clients. Behind a PROXY header it begins after it."},
 };
 
 static const char *const public_parts[] = {"status", "services", NULL};

@@ -53,6 +53,7 @@ make_room(struct load *l)
 	l->services = ws_zalloc(&l->keep, count_of(l, CONF_SERVICE) * sizeof(*l->services));
 	l->listeners = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(*l->listeners));
 	l->listener_ids = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(struct str));
+	l->listener_at = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(struct node *));
 	if (l->r->v == NULL || l->keep.overflow)
 		oom_fail(n * sizeof(*l->r->v));
 }

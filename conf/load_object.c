@@ -2,6 +2,7 @@
  *
  * The lists of the tree to objects: ids, bodies, canonical bytes.
  */
+#include "conf/certificate.h"
 #include "conf/field_read.h"
 #include "conf/load_priv.h"
 #include "conf/object_read.h"
@@ -131,6 +132,7 @@ load_listener(struct load *l, struct str id, const struct node *n)
 
 	l->c->ws = &l->keep;
 	object_read(CONF_LISTENER, n, self, l->c);
+	l->listener_at[l->n_listeners] = n;
 	l->listener_ids[l->n_listeners++] = ws_str(&l->keep, id);
 	load_store(l, new_object(l, CONF_LISTENER, id, n), self);
 }
@@ -149,6 +151,15 @@ load_service(struct load *l, struct str id, const struct node *n)
 }
 
 static void
+load_certificate(struct load *l, struct str id, const struct node *n)
+{
+	struct conf_certificate self;
+
+	object_read(CONF_CERTIFICATE, n, &self, l->c);
+	load_store(l, new_object(l, CONF_CERTIFICATE, id, n), &self);
+}
+
+static void
 load_route(struct load *l, struct str id, const struct node *n)
 {
 	struct conf_route self;
@@ -163,6 +174,7 @@ static void (*const load_kind[CONF_KIND_COUNT])(
     [CONF_LISTENER] = load_listener,
     [CONF_SERVICE] = load_service,
     [CONF_ROUTE] = load_route,
+    [CONF_CERTIFICATE] = load_certificate,
 };
 
 static void

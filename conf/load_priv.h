@@ -40,6 +40,7 @@ struct load {
 	uint32_t n_services;
 	struct conf_listener *listeners;
 	struct str *listener_ids;
+	const struct node **listener_at;
 	uint32_t n_listeners;
 	struct gbuf body;
 };

@@ -3,6 +3,7 @@
  * What must hold between objects: references that lead somewhere, addresses used once, and no two
  * routes that match the very same requests.
  */
+#include "conf/field_read.h"
 #include "conf/load_priv.h"
 #include "shm/base/bug.h"
 #include "shm/heritage.h"
@@ -67,6 +68,24 @@ complain_listener(struct load *l, uint32_t i, uint32_t k)
 	l->c->at.line = 0;
 }
 
+/* Certificates of another source may be all a listener needs: that there is one at all is for the
+ * keeper to see. */
+static void
+check_certificates(struct load *l, uint32_t i)
+{
+	const struct conf_listener_tls *t = &l->listeners[i].tls;
+	struct field_place before = field_enter(l->c, l->listener_at[i]);
+	size_t path = check_push(l->c, STR("listeners"));
+
+	check_push_id(l->c, l->listener_ids[i]);
+	for (uint32_t k = 0; k < t->certificates.n; k++)
+		check_reference(l, CONF_CERTIFICATE, t->certificates.v[k], "tls.certificates");
+	for (uint32_t k = 0; t->certificates.n == 0 && k < t->fallback.n; k++)
+		check_reference(l, CONF_CERTIFICATE, t->fallback.v[k], "tls.default");
+	check_cut(l->c, path);
+	field_leave(l->c, before);
+}
+
 void
 load_check_listeners(struct load *l)
 {
@@ -79,6 +98,7 @@ load_check_listeners(struct load *l)
 		return;
 	}
 	for (uint32_t i = 0; i < l->n_listeners; i++) {
+		check_certificates(l, i);
 		for (uint32_t k = 0; k < i; k++) {
 			if (l->listeners[i].address.family == 0 ||
 			    !addr_eq(&l->listeners[i].address, &l->listeners[k].address))

@@ -10,16 +10,18 @@
  */
 #include "conf/object.h"
 
+#include "conf/certificate.h"
 #include "conf/listener.h"
 #include "conf/route.h"
 #include "conf/service.h"
 #include "conf/settings.h"
 #include "shm/base/bug.h"
 
-#define FIELDS_conf_settings settings_fields
-#define FIELDS_conf_listener listener_fields
-#define FIELDS_conf_service  service_fields
-#define FIELDS_conf_route    route_fields
+#define FIELDS_conf_settings    settings_fields
+#define FIELDS_conf_listener    listener_fields
+#define FIELDS_conf_service     service_fields
+#define FIELDS_conf_route       route_fields
+#define FIELDS_conf_certificate certificate_fields
 
 const struct object_kind object_kinds[CONF_KIND_COUNT] = {
 #define OBJECT(KIND, type, list, word) [CONF_##KIND] = {list, word, &FIELDS_##type},

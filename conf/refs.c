@@ -4,6 +4,7 @@
  */
 #include "conf/refs.h"
 
+#include "conf/listener.h"
 #include "conf/route.h"
 #include "shm/base/bug.h"
 
@@ -68,20 +69,57 @@ refs_fini(struct refs *r)
 	*r = (struct refs){.log = NULL};
 }
 
-/* --- at the start ---------------------------------------------------------------------------- */
+/* --- who names whom -------------------------------------------------------------------------- */
 
 static void
-count_name(
-    struct refs *r, struct db_txn *t, const struct map *m, enum conf_kind kind, struct str id)
+route_each(const struct conf_route *r, refs_f *fn, void *arg)
 {
-	uint32_t number;
-
-	if (id.n > 0 && map_number(t, m, kind, id, &number) == 1)
-		change(r, kind, number, 1);
+	if (r->service.n > 0)
+		fn(arg, CONF_SERVICE, r->service, "service");
+	for (uint32_t i = 0; i < r->listener.n; i++)
+		fn(arg, CONF_LISTENER, r->listener.v[i], "listener");
 }
 
-int
-refs_load(struct refs *r, struct db_txn *t, const struct map *m)
+/* Where `certificates` is given, `default` is of those. */
+static void
+listener_each(const struct conf_listener *l, refs_f *fn, void *arg)
+{
+	bool given = l->tls.certificates.n > 0;
+	const struct strs *ids = given ? &l->tls.certificates : &l->tls.fallback;
+
+	for (uint32_t i = 0; i < ids->n; i++)
+		fn(arg, CONF_CERTIFICATE, ids->v[i], given ? "tls.certificates" : "tls.default");
+}
+
+void
+refs_each(enum conf_kind kind, const void *body, refs_f *fn, void *arg)
+{
+	if (kind == CONF_ROUTE)
+		route_each(body, fn, arg);
+	else if (kind == CONF_LISTENER)
+		listener_each(body, fn, arg);
+}
+
+/* --- at the start ---------------------------------------------------------------------------- */
+
+struct counting {
+	struct refs *r;
+	struct db_txn *t;
+	const struct map *m;
+};
+
+static void
+count_name(void *arg, enum conf_kind kind, struct str id, const char *setting UNUSED)
+{
+	const struct counting *g = arg;
+	uint32_t number;
+
+	if (map_number(g->t, g->m, kind, id, &number) == 1)
+		change(g->r, kind, number, 1);
+}
+
+static int
+count_kind(struct counting *g, enum conf_kind kind)
 {
 	struct db_cursor *c = NULL;
 	struct conf_object o;
@@ -89,24 +127,29 @@ refs_load(struct refs *r, struct db_txn *t, const struct map *m)
 	struct ws ws;
 	char from[8];
 	int got = db_cursor_at(
-	    t, m->tab[MAP_OBJECT], image_key_object(from, CONF_ROUTE, 0), &c, &key, &value);
+	    g->t, g->m->tab[MAP_OBJECT], image_key_object(from, kind, 0), &c, &key, &value);
 
 	ws_init(&ws, NULL, 0);
-	while (got == 1 && key.p[0] == CONF_ROUTE) {
+	while (got == 1 && key.p[0] == (char)kind) {
 		struct ws_mark mark = ws_mark(&ws);
-		const struct conf_route *route = NULL;
+		const void *body = NULL;
 
 		if (map_object_decode(key, value, &o) == 1)
-			route = object_body(&o, &ws);
-		if (route != NULL) {
-			count_name(r, t, m, CONF_SERVICE, route->service);
-			for (uint32_t i = 0; i < route->listener.n; i++)
-				count_name(r, t, m, CONF_LISTENER, route->listener.v[i]);
-		}
+			body = object_body(&o, &ws);
+		if (body != NULL)
+			refs_each(kind, body, count_name, g);
 		ws_reset(&ws, mark);
 		got = db_cursor_next(c, &key, &value);
 	}
 	db_cursor_free(&c);
 	ws_free(&ws);
 	return got < 0 ? -1 : 1;
+}
+
+int
+refs_load(struct refs *r, struct db_txn *t, const struct map *m)
+{
+	struct counting g = {r, t, m};
+
+	return count_kind(&g, CONF_ROUTE) == 1 ? count_kind(&g, CONF_LISTENER) : -1;
 }

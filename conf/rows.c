@@ -8,6 +8,8 @@
 #include "conf/endpoint_set.h"
 #include "shm/base/bug.h"
 
+#define HTTPS_N (sizeof("https://") - 1)
+
 struct row_list {
 	uint32_t *v;
 	size_t n, cap;
@@ -128,6 +130,18 @@ ref_add(struct setting *s, const struct endpoint_ref *e)
 	return 1;
 }
 
+/* Of one without addresses: a slice of what it is made of. */
+static struct str
+endpoint_url_name(const struct conf_endpoint *c)
+{
+	ssize_t slash;
+
+	if (!c->tls)
+		return c->host.n > 0 ? c->host : c->url;
+	slash = str_chr(str_sub(c->url, HTTPS_N, c->url.n), '/');
+	return slash < 0 ? c->url : str_sub(c->url, 0, HTTPS_N + (size_t)slash);
+}
+
 static int
 endpoint_add(struct setting *s, const struct conf_endpoint *c, struct endpoint_bytes *bytes)
 {
@@ -136,14 +150,15 @@ endpoint_add(struct setting *s, const struct conf_endpoint *c, struct endpoint_b
 	    .host = c->host,
 	    .base_path = c->base_path,
 	    .unresolved = c->addresses.n == 0,
-	    .name = c->host.n > 0 ? c->host : c->url,
+	    .tls = c->tls,
 	    .error = c->resolve_error};
-	char text[160];
+	char text[ENDPOINT_NAME];
 
+	e.name = endpoint_url_name(c);
 	for (uint32_t i = 0; i < MAX(c->addresses.n, 1u); i++) {
 		if (c->addresses.n > 0) {
 			e.addr = a[i].addr;
-			e.name = str_n(text, addr_text(&e.addr, text, sizeof(text)));
+			e.name = endpoint_addr_name(c->tls, &e.addr, text);
 			e.error = STR_NONE;
 		}
 		if (ref_add(s, &e) < 0)

@@ -69,10 +69,135 @@ secret_path_ref(struct str path, struct ws *ws)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+#define READ_FIRST 4096
+
+void
+secret_forget(struct gbuf *g)
+{
+	if (g->p != NULL)
+		explicit_bzero(g->p, g->cap);
+	gbuf_free(g);
+}
+
+/* No octet of a secret stays behind where a buffer has grown. */
+static void
+grow(struct gbuf *g, size_t cap)
+{
+	struct gbuf more = {.p = xmalloc(cap), .n = g->n, .cap = cap};
+
+	if (g->n > 0)
+		memcpy(more.p, g->p, g->n);
+	secret_forget(g);
+	*g = more;
+}
+
+static const char *
+too_large(size_t max)
+{
+	static char text[40];
+
+	snprintf(text, sizeof(text), "larger than %zu KiB", max / 1024);
+	return text;
+}
+
+static int
+read_env(struct str name, size_t max, struct gbuf *out, const char **error_r)
+{
+	char *z = str_z(name);
+	struct str value = str_of(getenv(z));
+
+	free(z);
+	*error_r = value.p == NULL ? "the variable is not set" : "the secret is too large";
+	if (value.p == NULL || value.n > max)
+		return -1;
+	grow(out, value.n + 1);
+	gbuf_str(out, value);
+	return 1;
+}
+
+/* To the end, however large it said it was. */
+static int
+read_fd(int fd, size_t max, struct gbuf *out, const char **error_r)
+{
+	struct stat st;
+
+	*error_r = "not a regular file";
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return -1;
+	grow(out, MIN((size_t)MAX(st.st_size, 0), max) + 1);
+	while (out->n <= max) {
+		ssize_t n;
+
+		if (out->n == out->cap)
+			grow(out, MIN(MAX(out->cap * 2, (size_t)READ_FIRST), max + 1));
+		n = read(fd, out->p + out->n, out->cap - out->n);
+		if (n == 0)
+			return 1;
+		if (n < 0 && errno != EINTR) {
+			*error_r = strerror(errno);
+			return -1;
+		}
+		out->n += n > 0 ? (size_t)n : 0;
+	}
+	*error_r = too_large(max);
+	return -1;
+}
+
+/* Non-blocking, so that a FIFO in the place of a file is an error and not a wait. */
+static int
+read_path(struct str path, size_t max, struct gbuf *out, const char **error_r)
+{
+	char *z = str_z(path);
+	int fd = open(z, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
+
+	free(z);
+	if (fd < 0) {
+		*error_r = strerror(errno);
+		return -1;
+	}
+	rc = read_fd(fd, max, out, error_r);
+	close(fd);
+	return rc;
+}
+
+int
+secret_read(struct str ref, size_t max, struct gbuf *out_r, const char **error_r)
+{
+	struct gbuf g = {0};
+	int rc;
+
+	*error_r = secret_ref_error(ref);
+	if (*error_r != NULL)
+		return -1;
+	if (str_starts(ref, STR(ENV_PREFIX)))
+		rc = read_env(str_sub(ref, sizeof(ENV_PREFIX) - 1, ref.n), max, &g, error_r);
+	else
+		rc = read_path(path_of(ref), max, &g, error_r);
+	/* Files are written with an editor or with echo. */
+	if (rc == 1 && str_starts(ref, STR(FILE_PREFIX)) && g.n > 0 && g.p[g.n - 1] == '\n')
+		g.n--;
+	if (rc == 1 && g.n == 0) {
+		*error_r = "the secret is empty";
+		rc = -1;
+	}
+	if (rc == 1)
+		*out_r = g;
+	else
+		secret_forget(&g);
+	return rc;
+}
+
+struct str
+secret_path(struct str ref)
+{
+	return path_of(ref);
+}
+
+/* --- several ---------------------------------------------------------------------------------- */
+
 struct secret {
 	char *ref;
-	char *value; /* SECRET_MAX + 1 octets are allocated */
-	size_t n;
+	struct gbuf value;
 };
 struct secrets_writer {
 	struct secret v[REFS];
@@ -86,97 +211,14 @@ secrets_new(void)
 }
 
 static void
-wipe(struct secret *s)
-{
-	if (s->value != NULL)
-		explicit_bzero(s->value, SECRET_MAX + 1);
-	free(s->value);
-	free(s->ref);
-	*s = (struct secret){0};
-}
-
-static void
 writer_free(struct secrets_writer **wp)
 {
-	for (unsigned i = 0; i < (*wp)->n; i++)
-		wipe(&(*wp)->v[i]);
+	for (unsigned i = 0; i < (*wp)->n; i++) {
+		secret_forget(&(*wp)->v[i].value);
+		free((*wp)->v[i].ref);
+	}
 	free(*wp);
 	*wp = NULL;
-}
-
-static int
-read_env(struct str name, struct secret *s, const char **error_r)
-{
-	char *z = str_z(name);
-	const char *value = getenv(z);
-
-	free(z);
-	*error_r = value == NULL ? "the variable is not set" : "the secret is too large";
-	if (value == NULL || strlen(value) > SECRET_MAX)
-		return -1;
-	s->n = strlen(value);
-	memcpy(s->value, value, s->n);
-	return 1;
-}
-
-static int
-read_fd(int fd, struct secret *s, const char **error_r)
-{
-	struct stat st;
-
-	*error_r = "not a regular file";
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return -1;
-	while (s->n <= SECRET_MAX) {
-		ssize_t n = read(fd, s->value + s->n, SECRET_MAX + 1 - s->n);
-
-		if (n == 0)
-			return 1;
-		if (n < 0 && errno != EINTR) {
-			*error_r = strerror(errno);
-			return -1;
-		}
-		s->n += n > 0 ? (size_t)n : 0;
-	}
-	*error_r = "larger than 256 KiB";
-	return -1;
-}
-
-/* Non-blocking, so that a FIFO in the place of a file is an error and not a wait. */
-static int
-read_path(struct str path, struct secret *s, const char **error_r)
-{
-	char *z = str_z(path);
-	int fd = open(z, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), rc;
-
-	free(z);
-	if (fd < 0) {
-		*error_r = strerror(errno);
-		return -1;
-	}
-	rc = read_fd(fd, s, error_r);
-	close(fd);
-	return rc;
-}
-
-static int
-read_ref(struct str ref, struct secret *s, const char **error_r)
-{
-	int rc;
-
-	s->value = xcalloc(1, SECRET_MAX + 1);
-	if (str_starts(ref, STR(ENV_PREFIX)))
-		rc = read_env(str_sub(ref, sizeof(ENV_PREFIX) - 1, ref.n), s, error_r);
-	else
-		rc = read_path(path_of(ref), s, error_r);
-	/* Files are written with an editor or with echo. */
-	if (rc == 1 && str_starts(ref, STR(FILE_PREFIX)) && s->n > 0 && s->value[s->n - 1] == '\n')
-		s->n--;
-	if (rc == 1 && s->n == 0) {
-		*error_r = "the secret is empty";
-		rc = -1;
-	}
-	return rc;
 }
 
 int
@@ -195,9 +237,8 @@ secrets_add(struct secrets_writer *w, struct str ref, const char *setting, struc
 	if (ref.n == 0)
 		return 1;
 	BUG_ON(w->n == REFS); /* the settings that name secrets are fewer */
-	if (read_ref(ref, s, &error) < 0) {
+	if (secret_read(ref, SECRET_MAX, &s->value, &error) < 0) {
 		check_error(c, setting, "%.*s: %s", STR_ARG(str_sub(ref, 0, 300)), error);
-		wipe(s);
 		return -1;
 	}
 	s->ref = str_z(ref);
@@ -222,10 +263,10 @@ put_secret(int fd, const struct secret *s)
 
 	gbuf_u32(&head, (uint32_t)strlen(s->ref));
 	gbuf_str(&head, str_of(s->ref));
-	gbuf_u32(&head, (uint32_t)s->n);
+	gbuf_u32(&head, (uint32_t)s->value.n);
 	rc = sealed_put(fd, str_n(head.p, head.n));
 	gbuf_free(&head);
-	return rc == 1 ? sealed_put(fd, str_n(s->value, s->n)) : -1;
+	return rc == 1 ? sealed_put(fd, str_n(s->value.p, s->value.n)) : -1;
 }
 
 static int

@@ -22,6 +22,13 @@ const char *secret_ref_error(struct str ref);
 /* The reference for a setting that is a path or a reference: "file:/PATH", or as it stands. */
 struct str secret_path_ref(struct str path, struct ws *ws);
 
+/* What ref names, up to `max` octets: 1; -1 with *error_r: missing, unreadable, no regular file,
+ * empty, too large. Nothing is waited for. Given back by secret_forget, which wipes it. */
+int secret_read(struct str ref, size_t max, struct gbuf *out_r, const char **error_r) NODISCARD;
+void secret_forget(struct gbuf *g);
+/* The path that a reference leads to (borrowed), STR_NONE where it is none. */
+struct str secret_path(struct str ref);
+
 struct secrets_writer;
 struct secrets_writer *secrets_new(void);
 /* Reads what ref names; once for each ref, and nothing for an empty one. -1 and an error at

@@ -32,13 +32,13 @@ static const struct field endpoint_rows[] = {
 	.type = F_STRING,
 	.offset = FIELD_AT(struct conf_endpoint, url),
 	.flags = FIELD_REQUIRED,
-	.help =
-	    "Where it is: http://host:port with an optional base path, or unix:/path or "
-	    "unix:/path:/base. The base path is put before the path of each request. A host name "
-	    "is resolved when the configuration is loaded, and in a service or set that came "
-	    "through "
-	    "the API or the console again and again, as long as its answers live (1 to 30 "
-	    "seconds); each of its addresses is an endpoint then.",
+	.help = "Where it is: http://host:port or https://host:port with an optional base path, or "
+		"unix:/path or unix:/path:/base. The base path is put before the path of each "
+		"request. A host name "
+		"is resolved when the configuration is loaded, and in a service or set that came "
+		"through "
+		"the API or the console again and again, as long as its answers live (1 to 30 "
+		"seconds); each of its addresses is an endpoint then.",
 	.example = "url = \"http://[2001:db8::7]:9001/base\";"},
     {.name = "weight",
 	.type = F_INT,
@@ -58,6 +58,11 @@ static const struct field endpoint_rows[] = {
 	.offset = FIELD_AT(struct conf_endpoint, base_path),
 	.flags = FIELD_DERIVED,
 	.help = "The URL's path."},
+    {.name = "tls",
+	.type = F_BOOL,
+	.offset = FIELD_AT(struct conf_endpoint, tls),
+	.flags = FIELD_DERIVED,
+	.help = "Its URL begins with https://."},
     {.name = "addresses",
 	.type = F_LIST,
 	.offset = FIELD_AT(struct conf_endpoint, addresses),
@@ -245,6 +250,11 @@ static const struct field rows[] = {
 	.help = "Begin each connection with a PROXY header of this version that tells the client's "
 		"address, after trusted_proxies, and the one it connected to. Such a connection is "
 		"reused only for requests that would send the same header."},
+    {.name = "tls",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_service, tls),
+	.sub = &service_tls_fields,
+	.help = "TLS towards endpoints at https://. Its files are read again when they change."},
     {.name = "policies",
 	.type = F_POLICIES,
 	.offset = FIELD_AT(struct conf_service, policies),
@@ -279,6 +289,7 @@ endpoint_complete(struct conf_endpoint *e, const struct endpoint_url *u, struct 
 
 	e->host = u->host;
 	e->base_path = u->base_path;
+	e->tls = u->tls;
 	e->addresses = (struct conf_list){NULL, 0};
 	if (u->addr.family == 0)
 		return;
@@ -289,21 +300,13 @@ endpoint_complete(struct conf_endpoint *e, const struct endpoint_url *u, struct 
 	e->addresses = (struct conf_list){a, 1};
 }
 
-static bool
-same_place(const struct endpoint_url *a, const struct endpoint_url *b)
-{
-	if (a->addr.family != 0 || b->addr.family != 0)
-		return addr_eq(&a->addr, &b->addr);
-	return a->port == b->port && str_ieq(a->name, b->name);
-}
-
-/* An endpoint is known by its address: one of them twice would share counts and health. */
+/* An endpoint is known by scheme and address: one of them twice would share counts and health. */
 static void
 check_twice(const struct endpoint_url *urls, uint32_t i, const struct conf_endpoint *e,
     struct conf_check *c)
 {
 	for (uint32_t k = 0; k < i; k++) {
-		if (!same_place(&urls[k], &urls[i]))
+		if (!endpoint_url_same(&urls[k], &urls[i]))
 			continue;
 		check_error(c, "endpoints",
 		    "\"%.*s\" is at the same address as \"%.*s\"; use weight for a larger share",
@@ -313,7 +316,9 @@ check_twice(const struct endpoint_url *urls, uint32_t i, const struct conf_endpo
 }
 
 #define URL_ALLOWED                                                                                \
-	"allowed: http://host:port/base, http://[::1]:port/base, unix:/path, unix:/path:/base"
+	"allowed: http://host:port/base, https://host:port/base, http://[::1]:port/base, "         \
+	"unix:/path, "                                                                             \
+	"unix:/path:/base"
 #define ENDPOINTS_MAX 1024
 
 static void

@@ -23,11 +23,12 @@ struct conf_endpoint_addr { /* derived: one per resolved address */
 	struct addr addr;
 };
 struct conf_endpoint {
-	struct str url; /* http://host:port/base, http://[::1]:80, unix:/path or unix:/path:/base */
+	struct str url; /* http://host:port/base, https://..., unix:/path or unix:/path:/base */
 	int64_t weight; /* 0..1000; 0 = only by delegated weight */
 	/* FIELD_DERIVED, filled by the loader */
 	struct str host;            /* host[:port] for the Host header, as written */
 	struct str base_path;       /* "" or "/base", no trailing slash */
+	bool tls;                   /* https */
 	struct conf_list addresses; /* struct conf_endpoint_addr; empty: the name did not resolve */
 	struct str resolve_error;   /* why, for status */
 };

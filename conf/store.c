@@ -324,6 +324,8 @@ numbers_read(struct store *s, const char **error_r)
 	got = numbers_load(&s->numbers, t, &s->map);
 	if (got == 1)
 		got = refs_load(&s->refs, t, &s->map);
+	if (got == 1)
+		got = wants_load(&s->wants, t, &s->map);
 	limits_read(s, t);
 	db_abort(&t);
 	return got == 1 ? 1 : fail(error_r, s->dir, "the object table cannot be read");
@@ -348,6 +350,7 @@ store_close(struct store *s)
 {
 	numbers_fini(&s->numbers);
 	refs_fini(&s->refs);
+	wants_fini(&s->wants);
 	free(s->listeners);
 	s->listeners = NULL;
 	map_close(&s->map);

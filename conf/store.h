@@ -11,6 +11,7 @@
 #include "conf/numbers.h"
 #include "conf/refs.h"
 #include "conf/rows.h"
+#include "conf/wants.h"
 #include "shm/arena.h"
 
 /* Which endpoints a service is compiled with. s is its settings, decoded: may be given other
@@ -34,6 +35,7 @@ struct store {
 	struct arena *arena;
 	struct numbers numbers;
 	struct refs refs;
+	struct wants wants;
 	struct apply_listener *listeners; /* of the last commit, by number; known after the first
 					     apply_compile */
 	unsigned n_listeners;

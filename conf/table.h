@@ -48,9 +48,9 @@ struct endpoint_ref {
 	bool tls;             /* https: the host of its URL is whom it has to prove to be */
 	struct str host;      /* Host header for HOST_ENDPOINT */
 	struct str base_path; /* "" or "/base" */
-	struct str name;  /* its address as text, or the host name that did not resolve; the name in
-			     commands and logs */
-	struct str error; /* why it did not resolve */
+	struct str name;      /* its address as text, or the host name that did not resolve, behind
+				 "https://" with TLS; the name in commands and logs */
+	struct str error;     /* why it did not resolve */
 };
 struct endpoint_set {
 	struct digest digest; /* content; changes with every change of the set */

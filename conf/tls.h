@@ -61,6 +61,11 @@ struct str tls_ref(struct str setting, struct ws *ws);
 #define TLS_REF_SYSTEM STR("system:")
 #define TLS_REF_TICKET STR("ticket:")
 
+/* Complains of what is neither a whole path nor, in tls_check_ref, a reference to a secret, and
+ * never tells what was found: it may be the secret itself. Empty is fine. */
+void tls_check_path(struct str path, const char *setting, struct conf_check *c);
+void tls_check_ref(struct str ref, const char *setting, struct conf_check *c);
+
 /* Does an SPIFFE id fit one of the patterns (none: any)? Both are whole ids; a star stands at a
  * pattern's end, behind a slash. */
 bool tls_spiffe_fits(const struct strs *patterns, struct str id);

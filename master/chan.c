@@ -39,6 +39,8 @@ on_ready(struct child *c, struct msg *m)
 		children_reap(c->master);
 	else if (c->kind->id == PROC_LOGGER)
 		boot_logging(c->master);
+	else if (c->kind->id == PROC_SECRETS)
+		vault_up(c);
 	return 1;
 }
 
@@ -103,15 +105,19 @@ on_prepare(struct child *c, struct msg *m)
 {
 	struct listen_want v[LISTEN_MAX];
 	uint32_t n = msg_u32(m);
+	int objects;
 
 	for (uint32_t i = 0; i < n; i++)
 		if (i == LISTEN_MAX || want_read(m, &v[i]) < 0) {
 			msg_drop(m);
 			return -1;
 		}
-	if (msg_end(m) < 0)
+	objects = m->fd_at < m->n_fds ? msg_fd(m) : -1;
+	if (msg_end(m) < 0) {
+		fd_close(objects);
 		return -1;
-	reload_prepare(c->master->reload, m->id, v, n);
+	}
+	reload_prepare(c->master->reload, m->id, v, n, objects);
 	return 1;
 }
 
@@ -128,6 +134,24 @@ on_applied(struct child *c, struct msg *m)
 		return -1;
 	}
 	reload_applied(c->master->reload, m->id, ok, generation, changed, report);
+	return 1;
+}
+
+static int
+on_sealed(struct child *c, struct msg *m)
+{
+	bool ok = msg_u32(m) != 0;
+	int report = msg_fd(m);
+	int bundle = m->fd_at < m->n_fds ? msg_fd(m) : -1;
+	int facts = bundle >= 0 ? msg_fd(m) : -1;
+
+	if (msg_end(m) < 0 || (bundle >= 0 && !ok)) {
+		fd_close(report);
+		fd_close(bundle);
+		fd_close(facts);
+		return -1;
+	}
+	vault_sealed(c, m->id, ok, report, bundle, facts);
 	return 1;
 }
 
@@ -186,13 +210,14 @@ on_reaped(struct child *c, struct msg *m)
 	return 1;
 }
 
-/* Work for a kind of process that runs only where there is some. */
+/* Work for a kind of process that runs only where there is some. The secrets process runs while
+ * there are objects for it. */
 static int
 on_want(struct child *c, struct msg *m)
 {
 	uint32_t kind = msg_u32(m);
 
-	if (msg_end(m) < 0 || kind >= PROC_KIND_COUNT || kinds[kind].start != START_ASKED)
+	if (msg_end(m) < 0 || kind != PROC_DISCOVERY)
 		return -1;
 	if (c->master->phase <= PHASE_SERVING)
 		child_want(child_of(c->master, kind), true);
@@ -258,6 +283,7 @@ static const struct {
     {MSG_PREPARE, FROM(KEEPER), on_prepare},
     {MSG_APPLIED, FROM(KEEPER), on_applied},
     {MSG_SUBMIT, FROM(KEEPER), on_submit},
+    {MSG_SEALED, FROM(SECRETS), on_sealed},
     {MSG_WANT, FROM(KEEPER), on_want},
     {MSG_RING, FROM(REDIS) | FROM(KEEPER) | FROM(DISCOVERY), on_ring},
     {MSG_LISTEN_ACK, FROM(WORKER), on_listen_ack},

@@ -29,6 +29,7 @@ op_load(void *arg, const char **error_r)
 	struct child *loader = child_of(m, PROC_LOADER);
 
 	/* The last one has said everything, but has not left yet. */
+	children_fill(m);
 	m->load_waits = loader->pid != 0;
 	if (m->load_waits)
 		return 1;
@@ -121,6 +122,12 @@ op_bind(void *arg, const struct listen_want *v, unsigned n, const char **error_r
 	return 1;
 }
 
+static void
+op_seal(void *arg, uint32_t txn, int objects)
+{
+	vault_ask(arg, txn, objects);
+}
+
 struct offer {
 	struct child *worker;
 	uint32_t txn;
@@ -154,6 +161,8 @@ op_offer(void *arg, uint32_t txn, unsigned acks_r[SLOT_MAX])
 
 		if (o.worker->state != CHILD_UP && o.worker->state != CHILD_STARTING)
 			continue;
+		/* Sockets may need what is in it. */
+		o.sent = vault_offer(o.worker, txn);
 		listens_fresh(m->listens, i, offer_one, &o);
 		/* One that does not read was killed meanwhile: nothing will come of it. */
 		acks_r[i] = o.worker->chan < 0 ? 0 : o.sent;
@@ -176,9 +185,26 @@ op_abort(void *arg, uint32_t txn, const char *reason)
 	struct child *keeper = child_of(m, PROC_KEEPER);
 
 	listens_abort(m->listens);
+	/* The keeper takes the next change at once, and a new generation is what workers wait for.
+	 */
+	vault_retract(m);
 	child_begin(keeper, MSG_ABORT, txn);
 	msg_put_str(&m->out, str_of(reason));
 	(void)child_send(keeper);
+	vault_forget(m);
+}
+
+static void
+op_adopt(void *arg, enum reload_seal what, uint32_t changed)
+{
+	vault_adopt(arg, what, changed);
+}
+
+static void
+op_unseal(void *arg, uint32_t txn UNUSED)
+{
+	vault_retract(arg);
+	vault_forget(arg);
 }
 
 static void
@@ -188,6 +214,7 @@ op_ring(void *arg, uint64_t generation)
 
 	log_debug("generation %llu is committed", (unsigned long long)generation);
 	listens_commit(m->listens);
+	children_fill(m);
 	for (unsigned i = 0; i < m->slots; i++) {
 		struct child *c = child_worker(m, i);
 
@@ -223,6 +250,9 @@ op_patience(void *arg, enum reload_step step)
 	uint64_t resolve = s ? s->supervision.resolve_timeout : 5000;
 
 	switch (step) {
+	case RELOAD_SEALING:
+		/* The watchdog comes first, and it is asked again. */
+		return stuck * kinds[PROC_SECRETS].patience + 2 * LOAD_PATIENCE_MS;
 	case RELOAD_LOADING:
 		return resolve + LOAD_PATIENCE_MS;
 	case RELOAD_OFFERING:
@@ -309,6 +339,7 @@ op_finish(void *arg, const struct reload_outcome *o)
 {
 	struct master *m = arg;
 
+	children_fill(m);
 	if (o->submitted) {
 		finish_submitted(m, o);
 		return;
@@ -331,10 +362,13 @@ const struct reload_ops change_ops = {
     .load_stop = op_load_stop,
     .stage = op_stage,
     .apply = op_apply,
+    .seal = op_seal,
     .bind = op_bind,
     .offer = op_offer,
     .commit = op_commit,
     .abort = op_abort,
+    .adopt = op_adopt,
+    .unseal = op_unseal,
     .ring = op_ring,
     .behind = op_behind,
     .finish = op_finish,

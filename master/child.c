@@ -160,6 +160,8 @@ child_may_start(const struct child *c)
 		return false;
 	if (m->phase == PHASE_STOPPING)
 		return false;
+	if (c->kind->id == PROC_WORKER && reload_pledged(m->reload))
+		return false;
 	return m->phase != PHASE_DRAINING || c->kind->id != PROC_WORKER;
 }
 
@@ -173,6 +175,13 @@ child_fill(struct child *c)
 	log_error("cannot start %s: %s", c->kind->name, error);
 	timer_set(loop_timers(c->master->loop), &c->timer,
 	    clock_ms() + backoff_failed(&c->backoff, clock_ms()) + 100);
+}
+
+void
+children_fill(struct master *m)
+{
+	for (unsigned i = 0; i < m->slots; i++)
+		child_fill(child_worker(m, i));
 }
 
 void

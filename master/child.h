@@ -27,8 +27,10 @@ void child_want(struct child *c, bool wanted);
 /* Its settings have changed: the process there is, if any, is told to leave, and a new one takes
  * its place at once if it is wanted still. No death: no back-off, no complaint. */
 void child_renew(struct child *c, bool wanted);
-/* Starts it if it is wanted, absent, rested and, for a worker, reaped. */
+/* Starts it if it is wanted, absent, rested and, for a worker, reaped, and no certificates are
+ * pledged that it would miss. */
 void child_fill(struct child *c);
+void children_fill(struct master *m); /* workers that waited for something */
 /* Tells the prober to give back what dead workers held; fills slots for which nobody can. */
 void children_reap(struct master *m);
 /* All without whom the gateway is not ready are up. */

@@ -13,6 +13,7 @@
 #include "master/reload.h"
 #include "master/settled.h"
 #include "master/users.h"
+#include "master/vault.h"
 #include "shm/base/backoff.h"
 #include "shm/base/log.h"
 #include "shm/base/loop.h"
@@ -98,8 +99,10 @@ struct master {
 	int event_fd;
 	int line[LINE_COUNT][2]; /* the ends of shm/lines.def, as the rows name them */
 	char admin_path[512];
-	int admin_fd;              /* the admin socket */
-	int secrets, secrets_next; /* bundles in force and of the load under way; -1; never read */
+	int admin_fd; /* the admin socket */
+	/* What redis needs: in force and of the load under way; -1; never read. */
+	int secrets, secrets_next;
+	struct vault vault; /* certificates and keys */
 
 	struct child child[PROCS_MAX];
 	struct listens *listens;

@@ -63,8 +63,9 @@ prober_gone(struct master *m)
 		child_worker(m, i)->reap_sent = false;
 }
 
+/* told: to leave. */
 static void
-tell_others(struct child *c, int status)
+tell_others(struct child *c, int status, bool told)
 {
 	struct master *m = c->master;
 
@@ -80,6 +81,9 @@ tell_others(struct child *c, int status)
 		break;
 	case PROC_PROBER:
 		prober_gone(m);
+		break;
+	case PROC_SECRETS:
+		vault_gone(c, told);
 		break;
 	case PROC_ADMIN:
 		verdict_forget(m, c->row);
@@ -120,7 +124,7 @@ child_gone(struct child *c, int status)
 		atomic_store_explicit(
 		    &m->procs->row[c->row].last_status, (uint32_t)status, memory_order_relaxed);
 	child_set_state(c, c->wanted ? CHILD_WAITING : CHILD_NONE);
-	tell_others(c, status);
+	tell_others(c, status, told);
 	if (c->wanted && told)
 		child_fill(c);
 	else if (c->wanted)

@@ -14,7 +14,7 @@
 #include "shm/base/proc.h"
 #include "shm/base/rnd.h"
 
-#define KEEP_MAX (SLOT_MAX + REGION_COUNT + LISTEN_MAX + LINE_COUNT + 6)
+#define KEEP_MAX (SLOT_MAX + REGION_COUNT + LISTEN_MAX + LINE_COUNT + 7)
 
 /* Only there in a build for coverage, whose counters _exit would lose. */
 extern void __gcov_dump(void) __attribute__((weak));
@@ -30,6 +30,7 @@ recipe_close(const struct heritage *h, int lock_fd)
 	for (unsigned i = 0; i < LINE_COUNT; i++)
 		keep[n++] = h->line[i];
 	keep[n++] = h->secrets_fd;
+	keep[n++] = h->facts_fd;
 	keep[n++] = h->mailbox;
 	keep[n++] = h->log_fd;
 	keep[n++] = h->event_fd;
@@ -110,7 +111,7 @@ recipe_environment(const struct kind *k)
 	    "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "GCOV_",
 	    "FAKETIME", "DONT_FAKE_", NULL};
 
-	if (k->id != PROC_LOADER)
+	if (!k->keep_dac_read)
 		proc_env_keep(harmless);
 }
 

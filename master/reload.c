@@ -16,6 +16,7 @@
  */
 #define SETTLE_MS  10000
 #define REPORT_MAX (256 * 1024) /* of one report; the rest is cut */
+#define REASON_MAX 4000         /* of a report, as an abort's reason */
 
 struct reload {
 	enum reload_step step;
@@ -34,6 +35,9 @@ struct reload {
 	uint32_t txn;
 	int changeset;
 	struct gbuf report;
+	struct listen_want want[LISTEN_MAX]; /* as PREPARE said, until they are bound */
+	unsigned n_want;
+	enum reload_seal seal, unsettled_seal;
 	unsigned acks[SLOT_MAX];
 	uint64_t generation;
 	uint32_t changed;
@@ -44,7 +48,8 @@ static const char *const step_names[RELOAD_STEP_COUNT] = {
     [RELOAD_LOADING] = "reading the files",
     [RELOAD_HELD] = "waiting for the keeper to come up",
     [RELOAD_APPLYING] = "checking and compiling",
-    [RELOAD_OFFERING] = "handing listening sockets to the workers",
+    [RELOAD_SEALING] = "reading certificates and keys",
+    [RELOAD_OFFERING] = "handing sockets and certificates to the workers",
     [RELOAD_COMMITTING] = "committing",
     [RELOAD_SWITCHING] = "switching the workers over",
 };
@@ -103,6 +108,14 @@ run_end(struct reload *r, bool ok)
 	run_next(r);
 }
 
+static void
+run_abort(struct reload *r, const char *reason)
+{
+	if (r->step >= RELOAD_APPLYING && r->step <= RELOAD_OFFERING)
+		r->ops->abort(r->arg, r->txn, reason);
+	run_end(r, false);
+}
+
 /* Words of the master's own come first: they are the cause, what the report has may be mere
  * warnings. */
 static void
@@ -114,9 +127,20 @@ run_fail(struct reload *r, const char *why)
 	gbuf_put(&text, r->report.p, r->report.n);
 	gbuf_free(&r->report);
 	r->report = text;
-	if (r->step == RELOAD_APPLYING || r->step == RELOAD_OFFERING)
-		r->ops->abort(r->arg, r->txn, why);
-	run_end(r, false);
+	run_abort(r, why);
+}
+
+/* The report is all there is to say: whose document it was is told the beginning of it. */
+static void
+run_refuse(struct reload *r)
+{
+	char reason[REASON_MAX];
+	size_t n = MIN(r->report.n, sizeof(reason) - 1);
+
+	while (n > 0 && r->report.p[n - 1] == '\n')
+		n--;
+	snprintf(reason, sizeof(reason), "%.*s", (int)n, n > 0 ? r->report.p : "");
+	run_abort(r, reason);
 }
 
 static void
@@ -127,6 +151,7 @@ load_begin(struct reload *r)
 	gbuf_free(&r->report);
 	fd_drop(&r->changeset);
 	r->changed = 0;
+	r->seal = RELOAD_SEAL_SAME;
 	step_set(r, RELOAD_LOADING);
 	if (r->ops->load(r->arg, &error) < 0)
 		run_fail(r, error);
@@ -138,6 +163,7 @@ run_clear(struct reload *r)
 	gbuf_free(&r->report);
 	r->retried = r->in_doubt = false;
 	r->changed = 0;
+	r->seal = RELOAD_SEAL_SAME;
 }
 
 static void
@@ -243,6 +269,7 @@ settle(struct timer *t)
 		return;
 	}
 	r->unsettled = false;
+	r->ops->adopt(r->arg, r->unsettled_seal, 0);
 	r->ops->ring(r->arg, 0);
 	r->ops->finish(r->arg, &o);
 }
@@ -289,14 +316,12 @@ commit_when_acked(struct reload *r)
 	step_set(r, RELOAD_COMMITTING);
 }
 
-void
-reload_prepare(struct reload *r, uint32_t txn, const struct listen_want *v, unsigned n)
+static void
+offer_begin(struct reload *r)
 {
 	const char *error = "";
 
-	if (r->step != RELOAD_APPLYING || txn != r->txn)
-		return;
-	if (r->ops->bind(r->arg, v, n, &error) < 0) {
+	if (r->ops->bind(r->arg, r->want, r->n_want, &error) < 0) {
 		run_fail(r, error);
 		return;
 	}
@@ -307,6 +332,49 @@ reload_prepare(struct reload *r, uint32_t txn, const struct listen_want *v, unsi
 	commit_when_acked(r);
 }
 
+/* All listeners there are to be; so too all objects with certificates, but a document that touches
+ * none of those has none with it. */
+void
+reload_prepare(struct reload *r, uint32_t txn, const struct listen_want *v, unsigned n, int objects)
+{
+	BUG_ON(n > LISTEN_MAX);
+	if (r->step != RELOAD_APPLYING || txn != r->txn) {
+		fd_drop(&objects);
+		return;
+	}
+	memcpy(r->want, v, n * sizeof(*v));
+	r->n_want = n;
+	if (objects < 0) {
+		r->seal = r->cookie == 0 ? RELOAD_SEAL_NONE : RELOAD_SEAL_SAME;
+		offer_begin(r);
+		return;
+	}
+	r->seal = RELOAD_SEAL_NEXT;
+	step_set(r, RELOAD_SEALING);
+	r->ops->seal(r->arg, txn, objects);
+}
+
+void
+reload_sealed(struct reload *r, uint32_t txn, bool ok, int report)
+{
+	if (r->step != RELOAD_SEALING || txn != r->txn) {
+		fd_drop(&report);
+		return;
+	}
+	report_add(r, report);
+	if (ok)
+		offer_begin(r);
+	else
+		run_refuse(r);
+}
+
+void
+reload_seal_failed(struct reload *r, const char *why)
+{
+	if (r->step == RELOAD_SEALING)
+		run_fail(r, why);
+}
+
 void
 reload_acked(struct reload *r, unsigned slot, uint32_t txn, bool ok, const char *error)
 {
@@ -315,7 +383,8 @@ reload_acked(struct reload *r, unsigned slot, uint32_t txn, bool ok, const char 
 	if (r->step != RELOAD_OFFERING || txn != r->txn || slot >= SLOT_MAX || r->acks[slot] == 0)
 		return;
 	if (!ok) {
-		snprintf(why, sizeof(why), "worker %u refuses a listening socket: %s", slot, error);
+		snprintf(why, sizeof(why), "worker %u does not take what it is to serve: %s", slot,
+		    error);
 		run_fail(r, why);
 		return;
 	}
@@ -340,6 +409,14 @@ reload_switched(struct reload *r)
 		run_end(r, true);
 }
 
+static void
+unseal(struct reload *r)
+{
+	if (r->seal == RELOAD_SEAL_NEXT)
+		r->ops->unseal(r->arg, r->txn);
+	r->seal = RELOAD_SEAL_SAME;
+}
+
 void
 reload_applied(
     struct reload *r, uint32_t txn, bool ok, uint64_t generation, uint32_t changed, int report)
@@ -352,6 +429,7 @@ reload_applied(
 	report_add(r, report);
 	r->in_doubt = false;
 	if (!ok) {
+		unseal(r);
 		run_end(r, false);
 		return;
 	}
@@ -359,6 +437,7 @@ reload_applied(
 	r->changed = changed;
 	r->unsettled = false;
 	step_set(r, RELOAD_SWITCHING);
+	r->ops->adopt(r->arg, r->seal, changed);
 	r->ops->ring(r->arg, generation);
 	reload_switched(r);
 }
@@ -373,9 +452,12 @@ reload_keeper_gone(struct reload *r)
 	if (r->cookie != 0) {
 		/* The next keeper finds it in its journal, and submits it again if it has to. */
 		r->unsettled = r->in_doubt;
+		r->unsettled_seal = r->seal;
 		run_fail(r, "the keeper died over this change; its successor takes it up again");
 		return;
 	}
+	if (r->step < RELOAD_COMMITTING)
+		unseal(r);
 	if (r->retried) {
 		/* Nobody is there to be told of an abort. */
 		r->step = RELOAD_HELD;
@@ -424,6 +506,13 @@ enum reload_step
 reload_step(const struct reload *r)
 {
 	return r->step;
+}
+
+bool
+reload_pledged(const struct reload *r)
+{
+	return r->seal == RELOAD_SEAL_NEXT &&
+	       (r->step == RELOAD_OFFERING || r->step == RELOAD_COMMITTING);
 }
 
 struct reload *

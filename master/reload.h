@@ -5,7 +5,11 @@
  * happened it is told by the events below. One runs at a time; wishes that arrive meanwhile become
  * one more run. A document of the keeper's (SUBMIT) is a run that begins at applying.
  *
- *	idle -> loading -> (held) -> applying -> offering -> committing -> switching -> idle
+ *	idle -> loading -> (held) -> applying -> (sealing) -> offering -> committing -> switching ->
+ *idle
+ *
+ * Sealing is for configurations that name certificates or keys: the objects that do come with
+ * PREPARE, and what they stand for is read and checked before anything is offered to anybody.
  *
  * Up to `committing` any failure ends the run with nothing changed. A keeper that dies makes the
  * run begin anew, once: after COMMIT nobody can say whether it was done, and applying the same
@@ -25,7 +29,8 @@ enum reload_step {
 	RELOAD_LOADING,    /* the loader reads */
 	RELOAD_HELD,       /* loaded; the keeper is not there yet */
 	RELOAD_APPLYING,   /* the keeper checks and compiles; answers PREPARE or APPLIED */
-	RELOAD_OFFERING,   /* workers take new sockets; each acknowledges */
+	RELOAD_SEALING,    /* certificates and keys are read and checked */
+	RELOAD_OFFERING,   /* workers take new sockets and certificates; each acknowledges */
 	RELOAD_COMMITTING, /* the keeper commits */
 	RELOAD_SWITCHING,  /* workers turn to the new generation */
 	RELOAD_STEP_COUNT
@@ -50,6 +55,13 @@ struct reload_outcome {
 	bool submitted;    /* it was the keeper's document: nothing was loaded or staged */
 };
 
+/* What a commit makes of the certificates that are held. */
+enum reload_seal {
+	RELOAD_SEAL_SAME, /* they were not looked at */
+	RELOAD_SEAL_NEXT, /* those of the last `seal` are in force */
+	RELOAD_SEAL_NONE, /* nothing names any */
+};
+
 struct reload_ops {
 	int (*load)(void *arg, const char **error_r); /* start a loader: 1 or -1 */
 	void (*load_stop)(void *arg);
@@ -60,11 +72,20 @@ struct reload_ops {
 	int (*apply)(void *arg, uint32_t txn, uint32_t cookie, int changeset);
 	int (*bind)(
 	    void *arg, const struct listen_want *v, unsigned n, const char **error_r); /* 1 or -1 */
-	/* Hands new sockets to every worker; acks_r[slot] = how many acknowledgements will come
-	 * (zeroed before). */
+	/* Has what these objects name read and checked; reload_sealed or reload_seal_failed
+	 * follows. The descriptor is taken over. */
+	void (*seal)(void *arg, uint32_t txn, int objects);
+	/* Hands new sockets, and what was sealed, to every worker; acks_r[slot] = how many
+	 * acknowledgements will come (zeroed before). */
 	void (*offer)(void *arg, uint32_t txn, unsigned acks_r[SLOT_MAX]);
 	int (*commit)(void *arg, uint32_t txn); /* 1 or -1 */
 	void (*abort)(void *arg, uint32_t txn, const char *reason);
+	/* Committed, before `ring`; changed: objects. */
+	void (*adopt)(void *arg, enum reload_seal what, uint32_t changed);
+	/* What was sealed for txn is not committed: nobody may go by it any more. `abort` stands
+	 * for this too. After a COMMIT whose fate is not known it is not called: what is sealed
+	 * next takes the place of what may be in use. */
+	void (*unseal)(void *arg, uint32_t txn);
 	void (*ring)(void *arg, uint64_t generation);
 	bool (*behind)(
 	    void *arg, uint64_t generation); /* is there a worker that does not go by it yet? */
@@ -76,6 +97,9 @@ struct reload;
 struct reload *reload_new(struct timers *timers, const struct reload_ops *ops, void *arg);
 void reload_free(struct reload **r);
 enum reload_step reload_step(const struct reload *r);
+/* Certificates were offered and it is not settled whether they will be in force: a worker that
+ * starts now would miss them, and has to wait for the outcome. */
+bool reload_pledged(const struct reload *r);
 
 /* Starts a run, or has one more follow. */
 void reload_want(struct reload *r);
@@ -92,7 +116,11 @@ void reload_cancel(struct reload *r);
 void reload_loaded(struct reload *r, bool ok, struct str boot, int report, int changeset);
 void reload_loader_gone(struct reload *r, const char *how);
 void reload_go(struct reload *r); /* a keeper came up */
-void reload_prepare(struct reload *r, uint32_t txn, const struct listen_want *v, unsigned n);
+void reload_prepare(
+    struct reload *r, uint32_t txn, const struct listen_want *v, unsigned n, int objects);
+/* Certificates are read and good, or they are not: the report says what is wrong. */
+void reload_sealed(struct reload *r, uint32_t txn, bool ok, int report);
+void reload_seal_failed(struct reload *r, const char *why); /* nobody could read them */
 void reload_applied(
     struct reload *r, uint32_t txn, bool ok, uint64_t generation, uint32_t changed, int report);
 void reload_acked(struct reload *r, unsigned slot, uint32_t txn, bool ok, const char *error);

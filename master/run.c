@@ -92,6 +92,7 @@ master_new(const struct args *a, int launcher)
 	m->level = LOG_INFO_L;
 	m->started_wall_us = clock_wall_us();
 	m->lock_fd = m->event_fd = m->admin_fd = m->secrets = m->secrets_next = -1;
+	vault_init(&m->vault);
 	m->log_pipe[0] = m->log_pipe[1] = -1;
 	for (unsigned i = 0; i < LINE_COUNT; i++)
 		m->line[i][0] = m->line[i][1] = -1;
@@ -118,6 +119,7 @@ master_free(struct master **mp)
 	reload_free(&m->reload);
 	settled_drop(&m->now);
 	settled_drop(&m->next);
+	vault_close(&m->vault);
 	region_detach(&m->procs_region);
 	loop_free(&m->loop);
 	free(m);

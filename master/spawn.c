@@ -45,7 +45,7 @@ heritage_basic(const struct child *c, struct heritage *h, int chan)
 	h->master = getpid();
 	h->chan = chan;
 	h->mailbox = -1;
-	h->secrets_fd = -1;
+	h->secrets_fd = h->facts_fd = -1;
 	heritage_lines(m, c->kind->id, h->line);
 	for (unsigned i = 0; i < SLOT_MAX; i++)
 		h->mailbox_send[i] = -1;
@@ -81,11 +81,16 @@ heritage_of_kind(struct child *c, struct heritage *h)
 	case PROC_ADMIN:
 		h->listens[0] = (struct heritage_listen){.id = "admin", .fd = m->admin_fd};
 		h->n_listens = 1;
+		h->facts_fd = m->vault.now.facts;
 		heritage_mailboxes(m, h);
 		break;
 	case PROC_WORKER:
 		h->mailbox = c->mailbox[0];
 		h->n_listens = listens_heritage(m->listens, c->slot, h->listens);
+		h->secrets_fd = m->vault.now.bundle;
+		break;
+	case PROC_SECRETS:
+		h->secrets_fd = m->vault.now.bundle;
 		break;
 	case PROC_REDIS:
 		h->secrets_fd = m->secrets;

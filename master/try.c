@@ -35,7 +35,7 @@ try_loader(const char *conf_file, int chan)
 	h->kind = PROC_LOADER;
 	h->master = getppid();
 	h->chan = chan;
-	h->mailbox = h->event_fd = h->secrets_fd = -1;
+	h->mailbox = h->event_fd = h->secrets_fd = h->facts_fd = -1;
 	for (unsigned i = 0; i < LINE_COUNT; i++)
 		h->line[i] = -1;
 	h->log_fd = STDERR_FILENO;
@@ -169,12 +169,14 @@ try_keeper(const char *conf_file, int fd, bool show)
 	struct conf_object *v;
 	struct changeset c;
 	uint32_t n;
-	int status = 0;
+	int status = 0, wants = -1;
 
 	log_init("keeper", STDERR_FILENO, LOG_WARN_L);
 	rnd_init();
 	if (!show)
-		status = keeper_try(fd, shm);
+		status = keeper_try(fd, shm, &wants);
+	if (wants >= 0)
+		(void)close(wants);
 	if (status != 0 || changeset_open(fd, &c, &error) < 0)
 		return 1;
 	v = objects_of(&c, &n);

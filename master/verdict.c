@@ -32,6 +32,18 @@ report_log(enum log_level level, const char *what, struct str report)
 	}
 }
 
+void
+verdict_note(enum log_level level, const char *what, int report)
+{
+	char text[8192];
+	ssize_t n = report < 0 ? 0 : pread(report, text, sizeof(text), 0);
+
+	if (n > 0)
+		report_log(level, what, str_n(text, (size_t)n));
+	if (report >= 0)
+		(void)close(report);
+}
+
 static const char *
 what_of(const struct master *m)
 {

@@ -16,6 +16,7 @@
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
 #include "worker/accept.h"
+#include "worker/keyring.h"
 #include "worker/worker_priv.h"
 
 #define ACCEPT_BATCH    64
@@ -175,6 +176,8 @@ listener_unref(struct listener **lp)
 	if (--l->refs > 0)
 		return;
 	BUG_ON(l->fd >= 0);
+	tls_ctx_unref(&l->tls);
+	keyring_scope_free(&l->scope);
 	ws_free(&l->ws);
 	free(l);
 }
@@ -268,6 +271,40 @@ listener_add(struct worker *w, uint32_t number, const char *id, const struct add
 		listener_watch(l);
 }
 
+static void
+listener_secure(struct listener *l)
+{
+	const char *error = "";
+	struct tls_ctx *ctx;
+
+	keyring_scope_free(&l->scope);
+	if (!l->conf->tls.enabled) {
+		tls_ctx_unref(&l->tls);
+		return;
+	}
+	ctx = keyring_profile(l->w->keyring, &l->conf->tls, &error);
+	if (!ctx) {
+		log_error("listener %s: tls: %s; %s", l->id, error,
+		    l->tls ? "it goes on with what it had" : "its clients are refused");
+		metric_add(l->w->metrics, M_PROC_TLS_ERRORS, 1);
+		return;
+	}
+	tls_ctx_unref(&l->tls);
+	l->tls = ctx;
+}
+
+void
+listeners_trust(struct worker *w)
+{
+	list_each (n, &w->listeners) {
+		struct listener *l = container_of(n, struct listener, node);
+
+		if (l->conf)
+			listener_secure(l);
+	}
+	keyring_settled(w->keyring);
+}
+
 /* 1 settled, 0 the map has no such listener (any more), -1 unreadable: it goes on as before. */
 static int
 listener_settle(struct listener *l, struct table *t)
@@ -290,6 +327,7 @@ listener_settle(struct listener *l, struct table *t)
 	ws_free(&l->ws);
 	l->ws = ws;
 	l->conf = conf;
+	listener_secure(l);
 	listener_adopt_next(l);
 	return 1;
 }
@@ -313,6 +351,7 @@ listeners_settle(struct worker *w, struct table *t)
 		else if (w->drain != DRAIN_CLOSING)
 			listener_watch(l);
 	}
+	keyring_settled(w->keyring);
 }
 
 void

@@ -9,7 +9,9 @@
 #include "shm/base/loop.h"
 #include "shm/base/ws.h"
 
+struct keyring_scope; /* keyring.h */
 struct table;
+struct tls_ctx; /* net/tls.h */
 struct worker;
 
 struct listener {
@@ -25,7 +27,9 @@ struct listener {
 	int next_fd;           /* -1: none */
 	bool waited;           /* a generation went by that does not know it */
 	unsigned n_conns;
-	struct ws ws; /* owns conf */
+	struct tls_ctx *tls;         /* its profile; NULL: plain, or none could be made yet */
+	struct keyring_scope *scope; /* certificates it may show; the keyring's */
+	struct ws ws;                /* owns conf */
 	const struct conf_listener
 	    *conf; /* NULL: its object is not in the map yet: accepts nothing */
 };
@@ -36,6 +40,9 @@ void listener_add(
     struct worker *w, uint32_t number, const char *id, const struct addr *addr, int fd);
 /* Settings of all listeners as the map has them; those it does not have any more are withdrawn. */
 void listeners_settle(struct worker *w, struct table *t);
+/* The bundle changed: their TLS profiles as they are now. One that cannot be made leaves the old.
+ */
+void listeners_trust(struct worker *w);
 void listener_unref(struct listener **l);
 /* A connection ended: there may be room again. */
 void accept_resume(struct worker *w);

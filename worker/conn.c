@@ -9,6 +9,7 @@
 #include "shm/base/log.h"
 #include "worker/accept.h"
 #include "worker/drain.h"
+#include "worker/handshake.h"
 #include "worker/proxied.h"
 #include "worker/steps.h"
 #include "worker/worker_priv.h"
@@ -22,9 +23,10 @@ static const struct {
 	unsigned from; /* states it may be entered from */
 } conn_states[CONN_STATE_COUNT] = {
     [CONN_FREE] = {"free",
-	BIT(PROXY) | BIT(FRESH) | BIT(HEAD) | BIT(REQUEST) | BIT(IDLE) | BIT(LINGER)},
+	BIT(PROXY) | BIT(TLS) | BIT(FRESH) | BIT(HEAD) | BIT(REQUEST) | BIT(IDLE) | BIT(LINGER)},
     [CONN_PROXY] = {"proxy", BIT(FREE)},
-    [CONN_FRESH] = {"fresh", BIT(FREE) | BIT(PROXY)},
+    [CONN_TLS] = {"tls", BIT(FREE) | BIT(PROXY)},
+    [CONN_FRESH] = {"fresh", BIT(FREE) | BIT(PROXY) | BIT(TLS)},
     [CONN_HEAD] = {"head", BIT(FRESH) | BIT(IDLE)},
     [CONN_REQUEST] = {"request", BIT(HEAD)},
     [CONN_IDLE] = {"idle", BIT(REQUEST)},
@@ -40,6 +42,8 @@ conn_state_ms(const struct conn *c)
 	switch (c->state) {
 	case CONN_PROXY:
 		return l->proxy_protocol.timeout;
+	case CONN_TLS:
+		return l->tls.handshake_timeout;
 	case CONN_FRESH:
 	case CONN_HEAD:
 		return l->timeouts.header;
@@ -92,6 +96,7 @@ conn_close(struct conn *c, bool reset)
 	h1_conn_close(&c->h1, reset);
 	free(c->proxied);
 	c->proxied = NULL;
+	addr_kept_free(&c->peer);
 	conn_set_state(c, CONN_FREE);
 	c->listener->n_conns--;
 	listener_unref(&c->listener);
@@ -109,6 +114,10 @@ conn_deadline(struct timer *t)
 	switch (c->state) {
 	case CONN_PROXY:
 		proxied_refused(c->w, c, "not complete in time", true);
+		conn_close(c, false);
+		break;
+	case CONN_TLS:
+		handshake_late(c);
 		conn_close(c, false);
 		break;
 	case CONN_HEAD:
@@ -161,13 +170,45 @@ conn_begin(struct h1_conn *h)
 	return true;
 }
 
+static void
+conn_tls_event(struct stream *s)
+{
+	struct conn *c = container_of(s, struct conn, h1.stream);
+	int rc = handshake_run(c, conn_tls_event);
+
+	if (rc == 0)
+		return;
+	if (rc < 0) {
+		conn_close(c, false);
+		return;
+	}
+	s->on_event = h1_conn_event;
+	conn_set_state(c, CONN_FRESH);
+	if (s->readable)
+		h1_conn_event(s);
+}
+
+/* Before the first octet of the client's own: the state it goes on in. */
+static enum conn_state
+conn_first(struct conn *c)
+{
+	bool tls = c->listener->conf->tls.enabled;
+
+	c->h1.stream.on_event = tls ? conn_tls_event : h1_conn_event;
+	return tls ? CONN_TLS : CONN_FRESH;
+}
+
 /* The client's own octets come behind the header. */
 static void
 conn_proxy_event(struct stream *s)
 {
 	struct conn *c = container_of(s, struct conn, h1.stream);
 	const char *error = NULL;
-	int rc = proxied_read(&c->proxied, s, &c->peer, &error);
+	struct addr peer;
+	int rc;
+
+	addr_kept_get(&c->peer, &peer);
+	rc = proxied_read(&c->proxied, s, &peer, &error);
 
 	if (rc == 0)
 		return;
@@ -177,11 +218,11 @@ conn_proxy_event(struct stream *s)
 		conn_close(c, false);
 		return;
 	}
+	addr_kept_set(&c->peer, &peer);
 	metric_add(c->w->metrics, M_PROC_CONNS_PROXIED, 1);
-	s->on_event = h1_conn_event;
-	conn_set_state(c, CONN_FRESH);
+	conn_set_state(c, conn_first(c));
 	if (s->readable)
-		h1_conn_event(s);
+		s->on_event(s);
 }
 
 static struct conn *
@@ -215,8 +256,9 @@ conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer)
 	c->h1.x.owner = c;
 	c->h1.x.on_event = conn_event;
 	timer_init(&c->timer, conn_deadline);
-	c->peer = *peer;
+	addr_kept_set(&c->peer, peer);
 	c->requests = c->lingered = 0;
+	c->misled = false;
 	c->listener = l;
 	l->refs++;
 	l->n_conns++;
@@ -227,7 +269,7 @@ conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer)
 		c->proxied = proxied_expect(l->conf, peer);
 	if (c->proxied)
 		c->h1.stream.on_event = conn_proxy_event;
-	conn_set_state(c, c->proxied ? CONN_PROXY : CONN_FRESH);
+	conn_set_state(c, c->proxied ? CONN_PROXY : conn_first(c));
 	return true;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A client connection: its states, deadlines and requests, one after the other. Made by accept.c,
- * recycled.
+ * recycled. Most are idle most of the time: what a request alone needs is the request's, and what
+ * is here costs that much for each of ten thousand.
  */
 #ifndef GW_CONN_H
 #define GW_CONN_H
@@ -18,6 +19,7 @@ struct worker;
 enum conn_state {
 	CONN_FREE,    /* recycled */
 	CONN_PROXY,   /* accepted, its PROXY header is not complete */
+	CONN_TLS,     /* in its handshake, or before its first octet */
 	CONN_FRESH,   /* accepted, no octet yet */
 	CONN_HEAD,    /* in a request head */
 	CONN_REQUEST, /* a request is being answered */
@@ -33,16 +35,17 @@ struct conn {
 	uint32_t magic;
 #define CONN_MAGIC 0x636f6e6eu
 	uint8_t state, wait;
+	bool misled; /* plain HTTP where TLS is spoken */
 	uint32_t requests;
+	uint32_t lingered; /* octets dropped */
 	struct worker *w;
 	struct listener *listener; /* one reference */
 	struct list node;          /* among those of its state */
 	struct timer timer;        /* the deadline of its state, or of what it waits for */
 	struct h1_conn h1;
 	struct req *req;
-	struct addr peer;        /* who connected, or whom the PROXY header names */
+	struct addr_kept peer;   /* who connected, or whom the PROXY header names */
 	struct proxied *proxied; /* NULL: it is a plain one */
-	uint32_t lingered;       /* octets dropped */
 };
 
 /* Takes an accepted, non-blocking socket. False: it could not be registered, and was closed. */

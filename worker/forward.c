@@ -44,11 +44,15 @@ void
 req_identify(struct req *r)
 {
 	const struct cidrs *trusted = &r->gen->s->trusted_proxies;
+	struct str proto;
 
 	r->peer_trusted = forwarded_trusted(trusted, &r->peer);
 	if (r->peer_trusted) {
 		r->client = forwarded_client(&r->in, trusted, &r->peer);
-		r->tls = str_ieq(head_value(&r->in, HDR_X_FORWARDED_PROTO), STR("https"));
+		/* It may speak TLS with us for a client that did not, and the other way round. */
+		proto = head_value(&r->in, HDR_X_FORWARDED_PROTO);
+		if (proto.n > 0)
+			r->tls = str_ieq(proto, STR("https"));
 	}
 	identify_id(r);
 	trace_begin(r);

@@ -11,6 +11,7 @@
 #include "shm/base/msg.h"
 #include "worker/accept.h"
 #include "worker/generation.h"
+#include "worker/keyring.h"
 #include "worker/plan.h"
 #include "worker/up/endpoints.h"
 #include "worker/up/pool.h"
@@ -135,6 +136,14 @@ generation_endpoints(struct worker *w)
 	beat_endpoints(w->beat, version);
 }
 
+static bool
+generation_is(const struct worker *w, uint64_t number, uint64_t epoch)
+{
+	return w->gen && w->gen->number >= number && w->epoch == epoch;
+}
+
+/* What the master said before the keeper could commit is heard before that is adopted: a bundle
+ * that was withdrawn must not be taken for this generation's. */
 int
 generation_check(struct worker *w)
 {
@@ -144,8 +153,12 @@ generation_check(struct worker *w)
 	struct table *t;
 	struct gen *g;
 
-	if (likely(w->gen && w->gen->number >= now && w->epoch == epoch))
+	if (likely(generation_is(w, now, epoch)))
 		return 1;
+	worker_hear(w);
+	if (generation_is(w, now, epoch))
+		return 1;
+	worker_unread(w);
 	if (generation_reopen(w, epoch) < 0 || !(t = worker_table(w)))
 		return -1;
 	g = generation_read(t);
@@ -154,6 +167,9 @@ generation_check(struct worker *w)
 	gen_unref(&w->gen);
 	w->gen = g;
 	w->max_conns = generation_max_conns(w, g->s);
+	if (keyring_adopt(w->keyring))
+		worker_trust(w);
+	keyring_settings(w->keyring, g->s);
 	listeners_settle(w, t);
 	log_debug("generation %llu", (unsigned long long)g->number);
 	generation_tell(w);

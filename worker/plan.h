@@ -15,6 +15,7 @@
 #include "shm/base/list.h"
 #include "shm/metric.h"
 #include "worker/policy/policy.h"
+#include "worker/up/trust.h"
 
 struct plan {
 	uint32_t refs;
@@ -28,6 +29,7 @@ struct plan {
 	const struct conf_route *route;
 	struct str service_id;
 	const struct conf_service *service; /* NULL: the route has none */
+	struct trust_memo trust;            /* of the service's TLS */
 	struct matcher *matcher;
 	struct policy_use *chain; /* service's, then route's */
 	unsigned n_chain;

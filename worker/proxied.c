@@ -87,13 +87,15 @@ void
 proxied_refused(struct worker *w, const struct conn *c, const char *error, bool late)
 {
 	char peer[128];
+	struct addr a;
 
 	metric_reason(w->metrics, late ? REASON_PROXY_TIMEOUT : REASON_PROXY_HEADER);
 	if (w->proxy_logged_ms != 0 && clock_ms() < w->proxy_logged_ms + LOG_EVERY_MS) {
 		w->proxy_unlogged++;
 		return;
 	}
-	addr_text(&c->peer, peer, sizeof(peer));
+	addr_kept_get(&c->peer, &a);
+	addr_text(&a, peer, sizeof(peer));
 	log_warn("listener %s: PROXY header of %s: %s (%u more since the last such line)",
 	    c->listener->id, peer, error, w->proxy_unlogged);
 	w->proxy_logged_ms = clock_ms();

@@ -32,6 +32,8 @@ step_head(struct req *r)
 	if (x->rx_end)
 		r->t.request_body = r->t.head;
 	req_identify(r);
+	if (r->conn->misled)
+		return read_refuse(r, REASON_PLAIN_HTTP);
 	if (!x->rx_head)
 		return read_refuse(r, x->why);
 	r->up_path = r->in.path;

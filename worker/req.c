@@ -8,6 +8,7 @@
 #include "shm/base/clock.h"
 #include "worker/accept.h"
 #include "worker/generation.h"
+#include "worker/net/tls.h"
 #include "worker/plan.h"
 #include "worker/req_life.h"
 #include "worker/steps.h"
@@ -42,7 +43,7 @@ req_blank(struct worker *w)
 		return xcalloc(1, sizeof(*r));
 	list_del(n);
 	r = container_of(n, struct req, node);
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct req, in));
 	return r;
 }
 
@@ -64,9 +65,12 @@ req_new(struct conn *c)
 	defer_init(&r->again, req_again);
 	r->gen = gen_ref(w->gen);
 	r->generation = r->gen->number;
-	r->peer = r->client = c->peer;
+	addr_kept_get(&c->peer, &r->peer);
+	r->client = r->peer;
 	r->local = c->proxied ? c->proxied->local : c->listener->addr;
 	r->via = c->proxied ? &c->proxied->via : NULL;
+	r->handshake = tls_facts(&c->h1.stream);
+	r->tls = r->handshake != NULL;
 	r->body_limit = l->limits.body;
 	r->t.start = clock_ns();
 	r->step = STEP_HEAD;

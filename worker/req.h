@@ -15,11 +15,12 @@
 #include "shm/reason.h"
 #include "worker/http/head.h"
 
-struct plan;    /* worker/plan.h */
-struct worker;  /* worker/worker_priv.h */
-struct conn;    /* client side, worker/conn.h */
-struct attempt; /* upstream side, worker/up/attempt.h */
-struct gen;     /* the settings it runs by, worker/generation.h */
+struct plan;      /* worker/plan.h */
+struct worker;    /* worker/worker_priv.h */
+struct conn;      /* client side, worker/conn.h */
+struct attempt;   /* upstream side, worker/up/attempt.h */
+struct gen;       /* the settings it runs by, worker/generation.h */
+struct tls_facts; /* worker/net/tls.h */
 struct websocket;
 struct xchg; /* its exchange on either side, worker/http/proto.h */
 
@@ -69,17 +70,13 @@ struct req {
 	struct timer timer; /* the waker of WAIT_TIMER (fault, later queues) */
 	unsigned policy_at; /* index in the chain of the policy that runs or waits */
 
-	struct head in;     /* the request; policies change it, the upstream gets it */
-	struct head out;    /* the response on its way to the client */
 	struct str up_path; /* path to forward (rewrite changes it); the endpoint's base path comes
 			       before it */
 	struct reply reply;
 
-	struct addr peer;       /* who connected, or whom the PROXY header of who did names */
-	struct addr client;     /* the client after trusted proxies were believed */
-	struct addr local;      /* the address it connected to */
 	const struct addr *via; /* who connected, where a PROXY header named another; else NULL */
 	bool peer_trusted;
+	const struct tls_facts *handshake; /* what TLS agreed with who connected; NULL: plain */
 	bool tls; /* of the client connection as seen by it (X-Forwarded-Proto of a trusted peer
 		     counts) */
 
@@ -118,6 +115,13 @@ struct req {
 	uint16_t sent_status; /* of the head that went out, where the log says 499 instead */
 	struct str stream;    /* what kind of stream the answer is, "" for none: for the log */
 	struct req_times t;
+
+	/* From here on set by req_new; all before is cleared. */
+	struct head in;     /* the request; policies change it, the upstream gets it */
+	struct head out;    /* the response on its way to the client */
+	struct addr peer;   /* who connected, or whom the PROXY header of who did names */
+	struct addr client; /* the client after trusted proxies were believed */
+	struct addr local;  /* the address it connected to */
 };
 
 /* For policies (may answer): sets the reply; the policy then returns VERDICT_REPLY. */

@@ -40,6 +40,7 @@ upstream_attempt(struct req *r)
 		c.service_id = p->service_id;
 		c.service_number = p->service_number;
 		c.metric_row = p->metric_service;
+		c.trust = &r->plan->trust;
 		c.connect_ms = p->connect_ms;
 		c.first_byte_ms = p->first_byte_ms;
 		c.idle_ms = p->idle_ms;
@@ -57,8 +58,10 @@ upstream_attempt(struct req *r)
 int
 upstream_failed(struct req *r, enum reason why)
 {
-	enum retry next = attempt_failed(r->attempt, why);
+	enum retry next;
 
+	why = attempt_reason(r->attempt, why);
+	next = attempt_failed(r->attempt, why);
 	r->ux = NULL;
 	if (next == RETRY_NO || r->response_started)
 		return req_fail(r, why);

@@ -13,6 +13,7 @@
 #include "worker/accept.h"
 #include "worker/drain.h"
 #include "worker/generation.h"
+#include "worker/keyring.h"
 #include "worker/plan.h"
 #include "worker/req_life.h"
 #include "worker/up/up.h"
@@ -32,13 +33,19 @@ worker_stop(struct worker *w, int status)
 	loop_stop(w->loop);
 }
 
-static void
-worker_unread(struct defer *d)
+void
+worker_unread(struct worker *w)
 {
-	struct worker *w = container_of(d, struct worker, unread);
-
+	if (!w->reading)
+		return;
 	w->reading = false;
 	table_reset(w->table);
+}
+
+static void
+worker_turn_over(struct defer *d)
+{
+	worker_unread(container_of(d, struct worker, unread));
 }
 
 struct table *
@@ -58,20 +65,47 @@ worker_table(struct worker *w)
 }
 
 static void
-worker_turn(void *arg)
+worker_look(struct worker *w)
 {
-	struct worker *w = arg;
-
-	metric_add(w->metrics, M_PROC_LOOP_TURNS, 1);
-	generation_endpoints(w);
 	if (generation_check(w) < 0) {
 		log_error("the map holds no settings that can be read");
 		worker_stop(w, 1);
 	}
 }
 
+static void
+worker_turn(void *arg)
+{
+	struct worker *w = arg;
+
+	metric_add(w->metrics, M_PROC_LOOP_TURNS, 1);
+	generation_endpoints(w);
+	worker_look(w);
+}
+
+void
+worker_trust(struct worker *w)
+{
+	struct bundle *b = keyring_bundle(w->keyring);
+
+	if (b)
+		up_trust(w->up, b);
+}
+
 /* --- messages
  * ------------------------------------------------------------------------------------- */
+
+static void
+worker_ack(struct worker *w, uint32_t txn, const char *error)
+{
+	struct msg *m = &w->msg;
+
+	msg_begin(m, MSG_LISTEN_ACK, txn);
+	msg_put_u32(m, error == NULL);
+	msg_put_str(m, str_of(error ? error : ""));
+	if (msg_send(w->h->chan, m) != 1)
+		log_error("transaction %u: the master could not be answered", txn);
+}
 
 static void
 worker_listen(struct worker *w, struct msg *m)
@@ -94,11 +128,41 @@ worker_listen(struct worker *w, struct msg *m)
 	} else {
 		listener_add(w, number, id_text, &a, fd);
 	}
-	msg_begin(m, MSG_LISTEN_ACK, id);
-	msg_put_u32(m, ok);
-	msg_put_str(m, str_of(ok ? "" : error));
-	if (msg_send(w->h->chan, m) != 1)
-		log_error("listener %s: the master could not be answered", id_text);
+	worker_ack(w, id, ok ? NULL : error);
+}
+
+/* What the keeper has committed before it comes is of the bundle in force. */
+static void
+worker_bundle(struct worker *w, struct msg *m)
+{
+	const char *error = "malformed message";
+	uint32_t txn = m->id;
+	int fd = msg_fd(m), rc = -1;
+
+	if (msg_end(m) > 0) {
+		if (txn)
+			worker_look(w);
+		rc = keyring_offer(w->keyring, txn, fd, &error);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	if (rc < 0)
+		log_error("certificates: %s", error);
+	if (txn) {
+		worker_ack(w, txn, rc < 0 ? error : NULL);
+	} else if (rc > 0) {
+		worker_trust(w);
+		listeners_trust(w);
+	}
+}
+
+static void
+worker_bundle_drop(struct worker *w, struct msg *m)
+{
+	uint32_t txn = m->id;
+
+	if (msg_end(m) > 0)
+		keyring_drop(w->keyring, txn);
 }
 
 static void
@@ -126,6 +190,12 @@ worker_message(struct worker *w, struct msg *m)
 	case MSG_LISTEN:
 		worker_listen(w, m);
 		break;
+	case MSG_BUNDLE:
+		worker_bundle(w, m);
+		break;
+	case MSG_BUNDLE_DROP:
+		worker_bundle_drop(w, m);
+		break;
 	case MSG_LEVEL:
 		worker_level(m);
 		break;
@@ -138,19 +208,29 @@ worker_message(struct worker *w, struct msg *m)
 	}
 }
 
+/* A message may make the worker look for a generation, which listens first: once is enough. */
+void
+worker_hear(struct worker *w)
+{
+	int rc;
+
+	if (w->hearing || w->chan.fd < 0)
+		return;
+	w->hearing = true;
+	while ((rc = msg_recv(w->chan.fd, &w->msg)) == 1)
+		worker_message(w, &w->msg);
+	w->hearing = false;
+	if (rc < 0) { /* the master is gone, or is not to be understood */
+		loop_del(w->loop, &w->chan);
+		worker_stop(w, 1);
+	}
+}
+
 static void
 worker_chan(struct watch *wt, uint32_t events)
 {
-	struct worker *w = container_of(wt, struct worker, chan);
-	int rc;
-
 	(void)events;
-	while ((rc = msg_recv(wt->fd, &w->msg)) == 1)
-		worker_message(w, &w->msg);
-	if (rc < 0) { /* the master is gone, or is not to be understood */
-		loop_del(w->loop, wt);
-		worker_stop(w, 1);
-	}
+	worker_hear(container_of(wt, struct worker, chan));
 }
 
 /* A bell says nothing but "look": the turn it makes does the looking. */
@@ -250,12 +330,28 @@ worker_watch(struct worker *w)
 	loop_on_turn(w->loop, worker_turn, w);
 	loop_signal(w->loop, SIGHUP, worker_hup, w);
 	loop_signal(w->loop, SIGTERM, worker_term, w);
-	w->chan = (struct watch){.fd = -1, .fn = worker_chan};
 	w->mailbox = (struct watch){.fd = -1, .fn = worker_mailbox};
 	if (h->chan >= 0 && loop_add(w->loop, &w->chan, h->chan, EPOLLIN) < 0)
 		log_error("channel to the master: cannot be watched");
 	if (h->mailbox >= 0 && loop_add(w->loop, &w->mailbox, h->mailbox, EPOLLIN) < 0)
 		log_error("mailbox: cannot be watched");
+}
+
+/* What was in force when the predecessor left; without it listeners wait for the master's. */
+static void
+worker_keys(struct worker *w)
+{
+	const char *error = "";
+	int fd = w->h->secrets_fd;
+
+	w->keyring = keyring_new(w);
+	w->chan = (struct watch){.fd = -1, .fn = worker_chan};
+	if (fd < 0)
+		return;
+	if (keyring_offer(w->keyring, 0, fd, &error) < 0)
+		log_error("certificates: %s", error);
+	else
+		worker_trust(w);
 }
 
 static int
@@ -275,7 +371,7 @@ worker_set_up(struct worker *w, const char **error_r)
 	w->procs = beat_procs(w->beat);
 	ws_pool_init(&w->ws_pool, WORKER_BLOCK, WORKER_BLOCKS_FREE);
 	buf_pool_init(&w->bufs, WORKER_BUFFER, WORKER_BUFFERS_FREE);
-	defer_init(&w->unread, worker_unread);
+	defer_init(&w->unread, worker_turn_over);
 	list_init(&w->listeners);
 	list_init(&w->free_reqs);
 	list_init(&w->websockets);
@@ -283,6 +379,7 @@ worker_set_up(struct worker *w, const char **error_r)
 		list_init(&w->conns[i]);
 	w->plans = plans_new(w->metrics, plans);
 	w->up = up_new(w->loop, w->arena, w->h->slot, w->metrics, &w->bufs);
+	worker_keys(w);
 	accept_init(w);
 	*error_r = "the map holds no settings that can be read";
 	return generation_check(w);
@@ -297,6 +394,7 @@ worker_tear_down(struct worker *w)
 	conn_fini(w);
 	req_pool_fini(w);
 	up_free(&w->up);
+	keyring_free(&w->keyring);
 	plans_free(&w->plans);
 	gen_unref(&w->gen);
 	defer_cancel(&w->unread);

@@ -18,9 +18,10 @@
 #include "shm/ring.h"
 #include "worker/conn.h"
 
-struct gen;   /* generation.h */
-struct plans; /* plan.h */
-struct up;    /* up/up.h */
+struct gen;     /* generation.h */
+struct keyring; /* keyring.h */
+struct plans;   /* plan.h */
+struct up;      /* up/up.h */
 
 enum drain_state { DRAIN_NO, DRAIN_MIN /* still accepting */, DRAIN_CLOSING };
 
@@ -43,6 +44,7 @@ struct worker {
 	struct defer unread;        /* and given back at its end */
 
 	struct gen *gen;
+	struct keyring *keyring;
 	struct plans *plans;
 	struct up *up;
 	struct ws_pool ws_pool;
@@ -60,12 +62,15 @@ struct worker {
 	uint64_t pause_logged_ms;
 	uint64_t proxy_logged_ms; /* a PROXY header that was refused */
 	unsigned proxy_unlogged;  /* and those since */
+	uint64_t tls_logged_ms;   /* a handshake that failed */
+	unsigned tls_unlogged;
 
 	enum drain_state drain;
 	uint64_t drain_deadline_ms; /* monotonic */
 	struct timer drain_timer;
 	struct watch chan, mailbox;
 	struct msg msg; /* the one being sent or read */
+	bool hearing;   /* the channel is being read */
 	bool leaving;   /* nothing new is taken up */
 	int status;     /* what worker_main returns */
 };
@@ -73,6 +78,13 @@ struct worker {
 /* The map as of this turn, renewed at the first call in it. NULL: it cannot be read any more, the
  * worker leaves. */
 struct table *worker_table(struct worker *w);
+/* Lets go of a snapshot taken earlier in this turn: the next call takes one of now. Not within a
+ * request. */
+void worker_unread(struct worker *w);
+/* Reads what the master has sent so far. */
+void worker_hear(struct worker *w);
+/* The keyring's bundle changed: the upstream side goes by it from now on. */
+void worker_trust(struct worker *w);
 void worker_stop(struct worker *w, int status);
 
 #endif

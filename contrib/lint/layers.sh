@@ -12,8 +12,9 @@ cat >"$table" <<'TABLE'
 layer shm/base          shm/base/
 layer shm               shm/
 layer conf              conf/ shm/
-# Libraries that know no route: of conf they see the names of the methods and nothing else.
-layer worker/net        worker/net/ shm/
+# Libraries that know no route: of conf they see the names of the methods, what TLS is set to and
+# shown, and nothing else.
+layer worker/net        worker/net/ shm/ conf/tls.h conf/bundle.h
 layer worker/http       worker/http/ worker/net/ shm/ conf/method.h
 # One of these never includes another; what they share is the request and the plan. Of conf: what reads.
 layer worker/up         worker/up/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
@@ -36,8 +37,8 @@ header lmdb.h           shm/db.c
 header libconfig.h      conf/read.c
 header http_parser.h    worker/http/h1_head.c
 header pcre2.h          shm/base/regex.c
-header openssl/         shm/base/hash.c worker/net/tls_client.c
-header jansson.h        conf/show conf/document conf/node_json admin/ master/watcher/redis/
+header openssl/         shm/base/hash.c worker/net/tls worker/net/x509
+header jansson.h        conf/show conf/document conf/node_json admin/ master/watcher/redis/ master/watcher/secrets/
 header ares.h           conf/resolve
 header hiredis/         master/watcher/redis/resp.c
 header seccomp.h        shm/base/sandbox

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 
+#include "shm/base/bug.h"
 #include "shm/base/num.h"
 
 static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -261,6 +262,36 @@ addr_eq(const struct addr *a, const struct addr *b)
 		return strcmp(a->path, b->path) == 0;
 	return a->family == 0 ||
 	       (a->port == b->port && memcmp(a->ip, b->ip, ip_len(a->family)) == 0);
+}
+
+void
+addr_kept_set(struct addr_kept *k, const struct addr *a)
+{
+	addr_kept_free(k);
+	k->family = a->family;
+	k->port = a->port;
+	if (a->family != AF_UNIX)
+		memcpy(k->ip, a->ip, sizeof(k->ip));
+	else if (a->path[0] != '\0')
+		k->path = xstrdup(a->path);
+}
+
+void
+addr_kept_get(const struct addr_kept *k, struct addr *a_r)
+{
+	*a_r = (struct addr){.family = k->family, .port = k->port};
+	if (k->family != AF_UNIX)
+		memcpy(a_r->ip, k->ip, sizeof(k->ip));
+	else if (k->path != NULL)
+		memcpy(a_r->path, k->path, strlen(k->path) + 1);
+}
+
+void
+addr_kept_free(struct addr_kept *k)
+{
+	if (k->family == AF_UNIX)
+		free(k->path);
+	*k = (struct addr_kept){.family = AF_UNSPEC};
 }
 
 static bool

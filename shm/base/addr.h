@@ -37,6 +37,20 @@ socklen_t addr_sockaddr(const struct addr *a, struct sockaddr_storage *ss_r);
 void addr_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct addr *a_r);
 bool addr_eq(const struct addr *a, const struct addr *b);
 
+/* The same in a fifth of the room, for what there are many of. Only a Unix path costs memory of its
+ * own. */
+struct addr_kept {
+	uint8_t family;
+	uint16_t port;
+	union {
+		uint8_t ip[16];
+		char *path; /* NULL: empty */
+	};
+};
+void addr_kept_set(struct addr_kept *k, const struct addr *a); /* k holds one, or is zeroed */
+void addr_kept_get(const struct addr_kept *k, struct addr *a_r);
+void addr_kept_free(struct addr_kept *k); /* harmless when it holds none */
+
 struct cidr {
 	uint8_t family, bits;
 	uint8_t ip[16];

@@ -242,7 +242,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ask();
 	for (unsigned i = 0; i < 100 && (f.n > 0 || i < 4) && !f.c.failed; i++) {
 		f.wire.readable = true;
-		h2_conn_event(&f.wire);
+		h2_conn_event(&f.c);
 		loop_turn(f.loop, 0);
 	}
 	end_all();

@@ -141,9 +141,10 @@ class Wire:
 
 
 class Client(Wire):
-    """A client connection: to (host, port) or to the path of a Unix socket."""
+    """A client connection: to (host, port) or to the path of a Unix socket. tls: an SSLContext, for
+    the host `name`; an end of TCP without an end of TLS is an OSError then."""
 
-    def __init__(self, address, timeout=TIMEOUT, source=None):
+    def __init__(self, address, timeout=TIMEOUT, source=None, tls=None, name=None, session=None):
         if isinstance(address, str):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(timeout)
@@ -151,6 +152,12 @@ class Client(Wire):
         else:
             sock = socket.create_connection(address, timeout=timeout, source_address=source)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            try:
+                sock = tls.wrap_socket(sock, server_hostname=name, session=session, suppress_ragged_eofs=False)
+            except OSError:
+                sock.close()
+                raise
         super().__init__(sock)
         self.interim = []  # 1xx answers seen
 

@@ -3,6 +3,7 @@
 
 gateway(config, **words)  starts a Gateway (test/lib/gateway.py) that is ready, and ends it with the test
 backend(handler, ...)     starts a Backend (test/lib/backend.py), and ends it with the test
+pki                       certificates of this session (test/lib/pki.py)
 """
 import os
 import sys
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from backend import Backend  # noqa: E402
 from gateway import SANITIZED, Gateway  # noqa: E402
+from pki import Pki  # noqa: E402
 
 
 @pytest.fixture
@@ -49,6 +51,12 @@ def backend():
     yield make
     for b in made:
         b.close()
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory):
+    """One for all tests of a session: what is asked for again (a root) was made before."""
+    return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -29,8 +29,8 @@ void
 h1_conn_begin(struct h1_conn *c, struct head *rx)
 {
 	h1_rx_reset(c);
-	c->rx_state = H1_RX_HEAD;
 	c->x.rx = rx;
+	h1_rx_begin(c);
 }
 
 /* A reset is told by the event alone: nothing is read while nobody takes what was read, and a
@@ -83,6 +83,7 @@ h1_conn_discard(struct h1_conn *c)
 	ssize_t n = buf_len(&c->rx);
 	int rc;
 
+	c->work = NULL;
 	if (n == 0) {
 		rc = h1_rx_fill(c);
 		if (rc <= 0)
@@ -107,6 +108,7 @@ h1_conn_close(struct h1_conn *c, bool reset)
 	c->stream.reset_on_close = reset;
 	stream_close(&c->stream);
 	c->x.on_event = NULL;
+	c->work = NULL;
 }
 
 /* Makes the connection ready for the next exchange. What the client sent ahead stays in the buffer
@@ -119,6 +121,7 @@ h1_finish(struct xchg *x)
 	bool on = x->keepalive && x->rx_end && x->tx_end && !x->gone && !x->tx_dead && !c->parts;
 
 	x->rx = x->tx = NULL;
+	c->work = NULL;
 	if (!on || c->failed)
 		return 0;
 	h1_rx_reset(c);

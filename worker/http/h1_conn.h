@@ -2,7 +2,7 @@
  *
  * An HTTP/1.1 connection on a stream, server's or client's: one exchange at a time. worker/conn.c
  * embeds the server's, worker/up/pool.c the client's. Life: start -> (begin -> exchange -> finish)*
- * -> close. An idle connection holds no buffer.
+ * -> close. An idle connection holds no buffer, and no more of an exchange than its flags.
  */
 #ifndef GW_H1_CONN_H
 #define GW_H1_CONN_H
@@ -37,6 +37,15 @@ struct h1_tx {
 	uint64_t left;       /* BODY_LENGTH: payload still to go */
 };
 
+/* What only a message under way needs. */
+struct h1_work {
+	struct h1_scan scan;
+	struct h1_chunk chunk;
+	uint64_t rx_left; /* BODY_LENGTH: payload still to come */
+	struct h1_part part[XCHG_PARTS];
+	struct h1_tx tx;
+};
+
 struct h1_conn {
 	struct stream stream;
 	struct xchg x;
@@ -47,16 +56,12 @@ struct h1_conn {
 	bool eof, failed; /* reading ended: orderly, or by an error */
 	uint8_t rx_state;
 	uint8_t rx_kind; /* enum body_kind as received: the head's is the sending side's */
-	struct h1_scan scan;
-	struct h1_chunk chunk;
-	uint64_t rx_left; /* BODY_LENGTH: payload still to come */
 	uint8_t parts, interims, blanks;
-	uint32_t tail; /* framing decoded behind the last part */
-	struct h1_part part[XCHG_PARTS];
-	struct h1_tx tx;
-	struct defer again; /* octets of the next request are here already */
-	/* Server: the first octet of a request. The owner sets x.rx and limits. False: it closed
-	 * the connection instead. */
+	uint32_t tail;        /* framing decoded behind the last part */
+	struct h1_work *work; /* in the workspace of x.rx; NULL: no exchange, or no memory */
+	struct defer again;   /* octets of the next request are here already */
+	/* Server: the first octet of a request. The owner sets x.rx, whose workspace lives as long
+	 * as the exchange, and limits. False: it closed the connection instead. */
 	bool (*on_begin)(struct h1_conn *c);
 };
 
@@ -64,7 +69,8 @@ struct h1_conn {
 void h1_conn_start(struct h1_conn *c, bool server, struct buf_pool *bufs);
 /* The function a stream in an exchange calls; pools and connects put their own in between. */
 void h1_conn_event(struct stream *s);
-/* Client: a new exchange whose response is parsed into rx. */
+/* Client: a new exchange whose response is parsed into rx. Where rx has no room for what it needs,
+ * send_head says so. */
 void h1_conn_begin(struct h1_conn *c, struct head *rx);
 /* Server: the message is not waited for any longer. */
 void h1_conn_refuse(struct h1_conn *c, enum reason why);
@@ -85,6 +91,7 @@ extern const struct xchg_ops h1_xchg_ops;
 int h1_rx_fill(struct h1_conn *c);
 void h1_rx_head(struct h1_conn *c);
 void h1_rx_reset(struct h1_conn *c);
+void h1_rx_begin(struct h1_conn *c); /* x.rx is set */
 int h1_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS]);
 void h1_rx_consume(struct xchg *x, size_t n);
 int h1_tx_head(struct xchg *x, struct head *h, const struct xchg_send *s);

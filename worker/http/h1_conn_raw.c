@@ -20,9 +20,9 @@ h1_raw_begin(struct xchg *x)
 	c->rx_state = H1_RX_BODY;
 	c->rx_kind = BODY_EOF;
 	x->rx_end = x->tx_end = x->keepalive = false;
-	c->tx.kind = BODY_EOF;
-	c->tx.last = false;
-	c->tx.left = 0;
+	c->work->tx.kind = BODY_EOF;
+	c->work->tx.last = false;
+	c->work->tx.left = 0;
 }
 
 struct str

@@ -17,10 +17,20 @@ h1_rx_reset(struct h1_conn *c)
 	*x = (struct xchg){.ops = x->ops, .on_event = x->on_event, .owner = x->owner};
 	x->rx_eof = c->eof || c->stream.hup;
 	c->rx_state = H1_RX_IDLE;
-	c->scan = (struct h1_scan){0};
 	c->parts = c->interims = c->blanks = 0;
 	c->tail = 0;
-	c->tx = (struct h1_tx){0};
+	c->work = NULL;
+}
+
+void
+h1_rx_begin(struct h1_conn *c)
+{
+	c->rx_state = H1_RX_HEAD;
+	c->work = ws_alloc(c->x.rx->ws, sizeof(*c->work));
+	if (!c->work)
+		return;
+	c->work->scan = (struct h1_scan){0};
+	c->work->tx = (struct h1_tx){0};
 }
 
 /* The head is refused, and perhaps was never parsed: its answer's shape depends on the method. */
@@ -124,8 +134,8 @@ h1_rx_body_begin(struct h1_conn *c)
 	const struct head *h = x->rx;
 
 	c->rx_kind = (uint8_t)h->body;
-	c->rx_left = h->length;
-	h1_chunk_init(&c->chunk);
+	c->work->rx_left = h->length;
+	h1_chunk_init(&c->work->chunk);
 	c->rx_state = H1_RX_BODY;
 	x->rx_head = true;
 	x->rx_body = buf_len(&c->rx) > 0;
@@ -158,7 +168,7 @@ h1_rx_parse(struct h1_conn *c, uint32_t len)
 		return -1;
 	}
 	h1_rx_eat(c, len);
-	c->scan = (struct h1_scan){0};
+	c->work->scan = (struct h1_scan){0};
 	if (c->server || h->status >= 200 || h->status == 101)
 		return 1;
 	if (++c->interims > H1_INTERIMS) {
@@ -177,8 +187,12 @@ h1_rx_scan(struct h1_conn *c)
 	uint32_t len;
 	int rc;
 
+	if (!c->work) {
+		h1_rx_fail(c, c->server ? REASON_HEADERS_TOO_LARGE : REASON_BAD_UPSTREAM, false);
+		return 1;
+	}
 	while (buf_len(&c->rx)) {
-		rc = h1_scan(&c->scan, buf_str(&c->rx), c->server, &c->limits, &len, &why);
+		rc = h1_scan(&c->work->scan, buf_str(&c->rx), c->server, &c->limits, &len, &why);
 		if (rc == 0)
 			return 0;
 		if (rc < 0) {
@@ -215,9 +229,11 @@ h1_rx_first(struct h1_conn *c)
 		buf_give(&c->rx, c->bufs);
 		return false;
 	}
-	c->rx_state = H1_RX_HEAD;
+	if (!c->on_begin(c))
+		return false;
+	h1_rx_begin(c);
 	c->x.rx_any = true;
-	return c->on_begin(c);
+	return true;
 }
 
 void
@@ -252,14 +268,14 @@ h1_rx_plain(struct h1_conn *c, struct str data)
 	size_t n = data.n;
 
 	if (c->rx_kind == BODY_LENGTH) {
-		n = MIN(n, c->rx_left);
-		c->rx_left -= n;
+		n = MIN(n, c->work->rx_left);
+		c->work->rx_left -= n;
 	}
 	if (n == 0)
 		return false;
-	c->part[c->parts++] = (struct h1_part){c->tail, (uint32_t)n};
+	c->work->part[c->parts++] = (struct h1_part){c->tail, (uint32_t)n};
 	c->tail = 0;
-	if (c->rx_kind == BODY_LENGTH && c->rx_left == 0)
+	if (c->rx_kind == BODY_LENGTH && c->work->rx_left == 0)
 		h1_rx_end(c);
 	return true;
 }
@@ -269,10 +285,10 @@ h1_rx_chunked(struct h1_conn *c, struct str data)
 {
 	struct str part = STR_NONE;
 	uint32_t used = 0;
-	int rc = h1_chunk_next(&c->chunk, data, c->x.rx, &part, &used);
+	int rc = h1_chunk_next(&c->work->chunk, data, c->x.rx, &part, &used);
 
 	if (rc == 1) {
-		c->part[c->parts++] =
+		c->work->part[c->parts++] =
 		    (struct h1_part){c->tail + used - (uint32_t)part.n, (uint32_t)part.n};
 		c->tail = 0;
 		return true;
@@ -292,12 +308,12 @@ h1_rx_decode(struct h1_conn *c)
 	struct str data;
 
 	for (unsigned i = 0; i < c->parts; i++)
-		at += c->part[i].skip + c->part[i].n;
+		at += c->work->part[i].skip + c->work->part[i].n;
 	while (c->rx_state == H1_RX_BODY && c->parts < XCHG_PARTS) {
 		data = str_sub(buf_str(&c->rx), at, SIZE_MAX);
 		if (!(c->rx_kind == BODY_CHUNKED ? h1_rx_chunked(c, data) : h1_rx_plain(c, data)))
 			break;
-		at += c->part[c->parts - 1].skip + c->part[c->parts - 1].n;
+		at += c->work->part[c->parts - 1].skip + c->work->part[c->parts - 1].n;
 	}
 	if (c->parts == 0 && c->tail) {
 		h1_rx_eat(c, c->tail);
@@ -329,9 +345,9 @@ h1_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS])
 		return -1;
 	p = c->rx.p + c->rx.r;
 	for (unsigned i = 0; i < c->parts; i++) {
-		p += c->part[i].skip;
-		v[i] = (struct iovec){p, c->part[i].n};
-		p += c->part[i].n;
+		p += c->work->part[i].skip;
+		v[i] = (struct iovec){p, c->work->part[i].n};
+		p += c->work->part[i].n;
 	}
 	if (c->parts == 0 && buf_len(&c->rx) == 0)
 		buf_give(&c->rx, c->bufs);
@@ -345,7 +361,7 @@ h1_rx_consume(struct xchg *x, size_t n)
 	unsigned i = 0;
 
 	for (; i < c->parts && n > 0; i++) {
-		struct h1_part *p = &c->part[i];
+		struct h1_part *p = &c->work->part[i];
 		uint32_t k = (uint32_t)MIN(n, p->n);
 
 		h1_rx_eat(c, p->skip + k);
@@ -356,7 +372,8 @@ h1_rx_consume(struct xchg *x, size_t n)
 			break;
 	}
 	c->parts = (uint8_t)(c->parts - i);
-	memmove(c->part, c->part + i, c->parts * sizeof(c->part[0]));
+	if (c->parts > 0)
+		memmove(c->work->part, c->work->part + i, c->parts * sizeof(c->work->part[0]));
 	if (c->parts == 0) {
 		h1_rx_eat(c, c->tail);
 		c->tail = 0;

@@ -35,6 +35,8 @@ h1_tx_head(struct xchg *x, struct head *h, const struct xchg_send *s)
 	unsigned minor = x->rx ? x->rx->minor : 1;
 	struct str out;
 
+	if (!c->work)
+		return -1;
 	h1_tx_settle(c, h);
 	if (c->server) {
 		x->keepalive &= s->keepalive;
@@ -42,15 +44,15 @@ h1_tx_head(struct xchg *x, struct head *h, const struct xchg_send *s)
 	} else {
 		out = h1_write_request(h, s->target, s->keepalive, s->connection);
 	}
-	if (out.p && c->tx.head.n) /* an interim response is not all out yet */
-		out = ws_cat(h->ws, 2, (struct str[]){c->tx.head, out});
+	if (out.p && c->work->tx.head.n) /* an interim response is not all out yet */
+		out = ws_cat(h->ws, 2, (struct str[]){c->work->tx.head, out});
 	if (out.p == NULL)
 		return -1;
 	x->tx = h;
 	x->tx_head = true;
-	c->tx.head = out;
-	c->tx.kind = h->body;
-	c->tx.left = h->body == BODY_LENGTH ? h->length : 0;
+	c->work->tx.head = out;
+	c->work->tx.kind = h->body;
+	c->work->tx.left = h->body == BODY_LENGTH ? h->length : 0;
 	return 1;
 }
 
@@ -78,7 +80,7 @@ h1_tx_dead(struct h1_conn *c)
 
 	x->tx_dead = true;
 	x->keepalive = false;
-	c->tx.head = c->tx.post = STR_NONE;
+	c->work->tx.head = c->work->tx.post = STR_NONE;
 	if (!c->server) {
 		if (c->rx_state == H1_RX_HEAD)
 			h1_rx_head(c);
@@ -113,7 +115,7 @@ static ssize_t
 h1_tx_write(struct h1_conn *c, const struct iovec *v, int n, uint64_t most)
 {
 	struct iovec out[XCHG_PARTS + 3];
-	struct h1_tx *t = &c->tx;
+	struct h1_tx *t = &c->work->tx;
 	uint64_t payload = 0;
 	int k = 0;
 	ssize_t w;
@@ -160,7 +162,7 @@ h1_tx_end_framing(struct h1_conn *c, bool in_chunk)
 static uint64_t
 h1_tx_frame(struct h1_conn *c, uint64_t total, bool last)
 {
-	struct h1_tx *t = &c->tx;
+	struct h1_tx *t = &c->work->tx;
 
 	if (t->chunk_left == 0 && total > 0) {
 		t->pre_at = 0;
@@ -177,10 +179,10 @@ h1_tx_frame(struct h1_conn *c, uint64_t total, bool last)
 static uint64_t
 h1_tx_most(struct h1_conn *c, uint64_t total, bool last)
 {
-	if (c->tx.kind == BODY_CHUNKED)
+	if (c->work->tx.kind == BODY_CHUNKED)
 		return h1_tx_frame(c, total, last);
-	if (c->tx.kind == BODY_LENGTH)
-		return MIN(total, c->tx.left);
+	if (c->work->tx.kind == BODY_LENGTH)
+		return MIN(total, c->work->tx.left);
 	return total;
 }
 
@@ -188,15 +190,15 @@ h1_tx_most(struct h1_conn *c, uint64_t total, bool last)
 static int
 h1_tx_ready(struct h1_conn *c)
 {
-	if (c->x.tx_dead || c->x.gone)
+	if (c->x.tx_dead || c->x.gone || !c->work)
 		return -1;
 	if (!c->stream.writable || c->stream.connecting)
 		return 0;
-	if (c->tx.post.n == 0)
+	if (c->work->tx.post.n == 0)
 		return 1;
 	if (h1_tx_write(c, NULL, 0, 0) < 0)
 		return -1;
-	return c->tx.post.n == 0;
+	return c->work->tx.post.n == 0;
 }
 
 /* All payload was taken before; framing may still be due. */
@@ -205,7 +207,7 @@ h1_tx_rest(struct h1_conn *c)
 {
 	if (h1_tx_write(c, NULL, 0, 0) < 0)
 		return -1;
-	c->x.tx_end = h1_tx_clear(&c->tx);
+	c->x.tx_end = h1_tx_clear(&c->work->tx);
 	return 0;
 }
 
@@ -213,7 +215,7 @@ ssize_t
 h1_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
 {
 	struct h1_conn *c = container_of(x, struct h1_conn, x);
-	struct h1_tx *t = &c->tx;
+	struct h1_tx *t = &c->work->tx;
 	uint64_t total = 0, dropped;
 	ssize_t took;
 	int rc = h1_tx_ready(c);
@@ -244,7 +246,7 @@ h1_tx_interim(struct xchg *x, unsigned status)
 	struct h1_conn *c = container_of(x, struct h1_conn, x);
 
 	BUG_ON(status != 100 || x->tx_head);
-	c->tx.head = STR("HTTP/1.1 100 Continue\r\n\r\n");
+	c->work->tx.head = STR("HTTP/1.1 100 Continue\r\n\r\n");
 	if (c->stream.writable && h1_tx_write(c, NULL, 0, 0) < 0)
 		return -1;
 	return 1;
@@ -254,10 +256,11 @@ h1_tx_interim(struct xchg *x, unsigned status)
 void
 h1_tx_flush(struct h1_conn *c)
 {
-	struct h1_tx *t = &c->tx;
+	struct h1_tx *t;
 
-	if (!c->stream.writable || c->x.tx_dead || c->x.gone)
+	if (!c->work || !c->stream.writable || c->x.tx_dead || c->x.gone)
 		return;
+	t = &c->work->tx;
 	if ((t->head.n && !c->x.tx_head) || t->post.n)
 		h1_tx_write(c, NULL, 0, 0);
 	if (t->last)

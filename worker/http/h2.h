@@ -106,11 +106,13 @@ struct h2_conn {
 	void (*on_conn)(struct h2_conn *c);
 };
 
-/* c->stream, owner and the callbacks are set by the caller before; the stream's on_event is set
- * here. `first`: octets read from it already (the preface among them). 1 or -1 (no memory). */
+/* c->stream, owner and the callbacks are set by the caller before; from then on h2_conn_event is
+ * called for the stream. `first`: octets read from it already (the preface among them). 1 or -1 (no
+ * memory). */
 int h2_conn_start(struct h2_conn *c, bool server, struct h2_pool *p, const struct h2_limits *l,
     struct str first) NODISCARD;
-void h2_conn_event(struct stream *s);
+/* The stream has news. */
+void h2_conn_event(struct h2_conn *c);
 /* GOAWAY: exchanges under way go on, new ones are refused. */
 void h2_conn_drain(struct h2_conn *c);
 /* Ends the session at once, every stream told by `gone`; the stream is the owner's to close. */

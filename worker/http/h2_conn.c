@@ -168,7 +168,7 @@ tell_later(struct defer *d)
 	struct h2_conn *c = container_of(d, struct h2_conn, tell);
 
 	if (c->stream->readable && !c->eof && !c->failed)
-		h2_conn_event(c->stream);
+		h2_conn_event(c);
 	else
 		tell(c);
 }
@@ -277,14 +277,13 @@ at_eof(struct h2_conn *c)
 }
 
 void
-h2_conn_event(struct stream *st)
+h2_conn_event(struct h2_conn *c)
 {
-	struct h2_conn *c = st->user;
 	bool was_eof = c->eof;
 
 	c->feeding = true;
 	take_in(c);
-	if (st->broken)
+	if (c->stream->broken)
 		h2_fail(c);
 	if (c->eof && !was_eof && !c->failed)
 		at_eof(c);
@@ -364,8 +363,6 @@ h2_conn_start(
 		c->session = NULL;
 		return -1;
 	}
-	c->stream->user = c;
-	c->stream->on_event = h2_conn_event;
 	if (first.n > 0) {
 		c->feeding = true;
 		feed(c, first.p, first.n);

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "worker/net/tls.h"
+
 void
 stream_close(struct stream *s)
 {
@@ -18,6 +20,10 @@ stream_peek(struct stream *s, void *p, size_t n)
 {
 	ssize_t got;
 
+	if (s->layer != NULL) {
+		s->err = EOPNOTSUPP;
+		return STREAM_ERROR;
+	}
 	do {
 		got = recv(s->watch.fd, p, n, MSG_PEEK | MSG_DONTWAIT);
 	} while (got < 0 && errno == EINTR);
@@ -38,6 +44,8 @@ stream_idle_ok(struct stream *s)
 {
 	char c;
 
+	if (s->layer != NULL)
+		return tls_idle_ok(s);
 	if (s->ops == NULL || s->watch.fd < 0 || s->connecting || s->eof || s->hup || s->err != 0)
 		return 0;
 	return recv(s->watch.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Byte streams of one shape: tcp (and Unix sockets) now, tls beside it. A stream is registered
- * once, edge-triggered, for its whole life: the owner reads until WOULD_BLOCK and is called again
- * when there is more.
+ * Byte streams of one shape: tcp (and Unix sockets), and tls, which a tcp one is turned into. A
+ * stream is registered once, edge-triggered, for its whole life: the owner reads until WOULD_BLOCK
+ * and is called again when there is more.
  */
 #ifndef GW_STREAM_H
 #define GW_STREAM_H
@@ -39,10 +39,10 @@ struct stream {
 	bool hup;                /* the peer's end was announced: a read will come to it */
 	bool broken; /* nothing passes either way any more: a reset, or both ends closed */
 	bool reset_on_close;
+	void *layer; /* what stands between the socket and the owner: TLS's; NULL */
 	/* Owner's callback: something changed (readable, writable, connected, failed). May close
 	 * the stream. */
 	void (*on_event)(struct stream *s);
-	void *user; /* of whoever speaks on it, where that is not found by its place */
 };
 
 /* Wraps an accepted, non-blocking socket. 1 or -1 (registration failed; fd is closed). */
@@ -63,7 +63,8 @@ stream_write(struct stream *s, const struct iovec *v, int n)
 {
 	return s->ops->write(s, v, n);
 }
-/* What the socket below holds, left where it is: as read, but never 0. Not for TLS. */
+/* What the socket below holds, left where it is: as read, but never 0. Not for TLS:
+ * ERROR with EOPNOTSUPP. */
 ssize_t stream_peek(struct stream *s, void *p, size_t n);
 void stream_close(struct stream *s); /* harmless when closed */
 /* Is the peer still there and silent? For pooled connections before reuse: 1 fine, 0 readable or

@@ -3,7 +3,7 @@
  * Streams over plain sockets, TCP and Unix alike. Registered once, edge-triggered: an event says
  * that something may be done, the first call that cannot says that it may not any more.
  */
-#include "worker/net/stream.h"
+#include "worker/net/tcp.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -80,7 +80,7 @@ tcp_shutdown_write(struct stream *s)
 		shutdown(s->watch.fd, SHUT_WR);
 }
 
-static void
+void
 tcp_close(struct stream *s)
 {
 	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -111,31 +111,43 @@ socket_error(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
 }
 
-static void
-tcp_event(struct watch *w, uint32_t events)
+int
+tcp_connected(struct stream *s, uint32_t events)
 {
-	struct stream *s = container_of(w, struct stream, watch);
+	int err;
 
-	if (s->connecting) {
-		int err;
+	if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0)
+		return 0;
+	s->connecting = false;
+	err = socket_error(s->watch.fd);
+	if (err == 0)
+		return 1;
+	s->refused = true;
+	failed(s, err);
+	return -1;
+}
 
-		if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0)
-			return;
-		s->connecting = false;
-		err = socket_error(w->fd);
-		if (err != 0) {
-			s->refused = true;
-			failed(s, err);
-		}
-	}
+void
+tcp_edges(struct stream *s, uint32_t events, bool *readable, bool *writable)
+{
 	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		s->hup = true;
 	if ((events & (EPOLLHUP | EPOLLERR)) != 0)
 		s->broken = true;
 	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-		s->readable = true;
+		*readable = true;
 	if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
-		s->writable = true;
+		*writable = true;
+}
+
+static void
+tcp_event(struct watch *w, uint32_t events)
+{
+	struct stream *s = container_of(w, struct stream, watch);
+
+	if (s->connecting && tcp_connected(s, events) == 0)
+		return;
+	tcp_edges(s, events, &s->readable, &s->writable);
 	s->on_event(s);
 }
 

@@ -74,8 +74,9 @@ const char *tls_words_wrong(const struct conf_listener_tls *conf);
 
 /* --- connections ------------------------------------------------------------------------------ */
 
-/* Octets of the client may be here already. 1 under way or done (s->connecting says), -1 with
- * words in *error_r: s is closed. */
+/* Octets of the client may be here already. 1 under way (s->connecting), done, or failed at once:
+ * s->refused, with words and a reason as if an event had told of it. -1 with words in *error_r: it
+ * could not begin, and s is closed. */
 int tls_accept(struct stream *s, struct tls_ctx *c, void *arg, void (*on_event)(struct stream *),
     const char **error_r) NODISCARD;
 

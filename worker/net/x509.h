@@ -27,10 +27,14 @@ struct x509_facts {
 };
 
 /* All errors: a text for people without a word of the octets, static or kept until the next call.
- */
+ * Of a PEM text blocks of other kinds are passed over. der_r is untouched by what fails. */
 
 /* Every certificate of a PEM text, the leaf first, as DER into der_r (appended). 1 or -1. */
 int x509_chain(struct str pem, struct gbuf *der_r, const char **error_r) NODISCARD;
+/* The same of a list of trusted certificates that nobody here wrote: those that are malformed are
+ * passed over and counted. */
+int x509_trusted(
+    struct str pem, struct gbuf *der_r, unsigned *bad_r, const char **error_r) NODISCARD;
 int x509_facts(struct str chain_der, struct x509_facts *f_r, struct ws *ws,
     const char **error_r) NODISCARD; /* of the leaf */
 /* The first private key of a PEM text, as PKCS #8 DER. */
@@ -42,7 +46,8 @@ int x509_pair(struct str chain_der, struct str key_der, const char **warning_r,
 /* Every CRL of a PEM text as DER; until_r: when the first one has to be replaced, 0 unknown. */
 int x509_crls(struct str pem, struct gbuf *der_r, int64_t *until_r, const char **error_r) NODISCARD;
 /* An OCSP response, DER or base64: good, for the chain's leaf, signed by its issuer (where the
- * chain has it), and not over. until_r: its nextUpdate. */
+ * chain has it), and not over. until_r: its nextUpdate. 0: it was, and nothing but its time is
+ * wrong with it (*error_r says so). */
 int x509_ocsp(struct str octets, struct str chain_der, int64_t now, struct gbuf *der_r,
     int64_t *until_r, const char **error_r) NODISCARD;
 

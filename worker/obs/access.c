@@ -10,6 +10,7 @@
 #include "shm/base/clock.h"
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
+#include "worker/net/tls.h"
 #include "worker/plan.h"
 #include "worker/websocket.h"
 
@@ -38,6 +39,14 @@ peer_of(const struct req *r)
 		    memcmp(peer->ip, r->client.ip, peer->family == AF_INET ? 4 : 16) == 0;
 
 	return same ? &none : peer;
+}
+
+static const struct tls_facts *
+tls_of(const struct req *r)
+{
+	static const struct tls_facts none;
+
+	return r->handshake != NULL ? r->handshake : &none;
 }
 
 static struct str
@@ -163,6 +172,12 @@ put_BOOL(char *p, struct str name, bool v)
 }
 
 static char *
+put_YES(char *p, struct str name, bool v)
+{
+	return v ? put_BOOL(p, name, v) : p;
+}
+
+static char *
 put_MS(char *p, struct str name, uint64_t ns)
 {
 	uint64_t us = ns / 1000;
@@ -217,6 +232,7 @@ room_PLAIN(struct str s)
 #define room_NUMBER(v) ((size_t)NUMBER_MAX)
 #define room_SOME(v)   ((size_t)NUMBER_MAX)
 #define room_BOOL(v)   ((size_t)NUMBER_MAX)
+#define room_YES(v)    ((size_t)NUMBER_MAX)
 #define room_MS(v)     ((size_t)NUMBER_MAX + 4)
 #define room_IP(v)     ((size_t)IP_MAX + 2)
 

@@ -7,6 +7,7 @@
 
 #include "shm/base/enc.h"
 #include "worker/http/octet.h"
+#include "worker/net/tls.h"
 #include "worker/plan.h"
 
 #define PARTS_MAX 32
@@ -79,6 +80,19 @@ LOOK(route, r->plan != NULL ? r->plan->id : STR(""))
 LOOK(scheme, r->tls ? STR("https") : STR("http"))
 LOOK(service, r->plan != NULL ? r->plan->service_id : STR(""))
 LOOK(trace_id, r->trace_id)
+/* Of the connection itself: what a proxy in front says of its own client is another's word. */
+#define LOOK_TLS(name, member) LOOK(name, r->handshake != NULL ? r->handshake->member : STR(""))
+LOOK_TLS(tls_version, version)
+LOOK_TLS(tls_cipher, cipher)
+LOOK_TLS(tls_sni, sni)
+LOOK_TLS(cert_subject, subject)
+LOOK_TLS(cert_issuer, issuer)
+LOOK_TLS(cert_serial, serial)
+LOOK_TLS(cert_fingerprint, fingerprint)
+LOOK_TLS(cert_spiffe, spiffe)
+LOOK_TLS(cert_dns, dns)
+LOOK_TLS(cert_email, email)
+LOOK(cert_verified, r->handshake != NULL && r->handshake->peer ? STR("true") : STR(""))
 
 static const struct value {
 	struct str name;

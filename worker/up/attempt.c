@@ -28,6 +28,8 @@ attempt_deadline(struct timer *t)
 	};
 	struct attempt *a = container_of(t, struct attempt, timer);
 
+	if (a->shaking)
+		secure_failed(a, SECURE_TIMEOUT, "the handshake was not over in time");
 	if (a->conf.total_at_ms && clock_ms() >= a->conf.total_at_ms) {
 		a->why = REASON_TOTAL_TIMEOUT;
 		a->timed_out = true;
@@ -147,52 +149,94 @@ attempt_xchg_event(struct xchg *x)
 	attempt_tell(x->owner);
 }
 
-static void
-attempt_connected(struct stream *s)
+static int
+attempt_cannot(struct attempt *a, enum reason why)
 {
-	struct upconn *c = container_of(s, struct upconn, h1.stream);
-	struct attempt *a = c->h1.x.owner;
-	bool failed;
-
-	if (s->connecting)
-		return;
-	s->on_event = h1_conn_event;
-	failed = s->err != 0 || pool_greet(c, a->conf.greeting) < 0;
-	a->state = failed ? ATTEMPT_FAILED : ATTEMPT_READY;
-	a->why = failed ? REASON_CONNECT_FAILED : REASON_NONE;
-	attempt_tell(a);
+	a->why = why;
+	a->state = ATTEMPT_FAILED;
+	return -1;
 }
 
 static int
 attempt_ready(struct attempt *a)
 {
 	a->state = ATTEMPT_READY;
+	a->stood = true;
 	a->c->h1.x.owner = a;
 	attempt_phase(a, PHASE_NONE);
 	return 1;
 }
 
+/* The handshake is over, this way or that. */
 static int
-attempt_open(struct attempt *a)
+attempt_shaken(struct attempt *a)
 {
-	int err = 0;
+	const struct stream *s = &a->c->h1.stream;
+
+	a->shaking = false;
+	if (s->err != 0 || s->refused) {
+		secure_failed(a, tls_failure(s), tls_error(s));
+		return attempt_cannot(a, REASON_UPSTREAM_TLS);
+	}
+	secure_stands(a->c);
+	return attempt_ready(a);
+}
+
+static void attempt_connected(struct stream *s);
+
+/* TCP stands, or not: what the connection begins with, and the handshake. As attempt_connect. */
+static int
+attempt_stand(struct attempt *a)
+{
+	struct upconn *c = a->c;
+	const char *error = "";
+
+	if (c->h1.stream.err != 0 || pool_greet(c, a->conf.greeting) < 0)
+		return attempt_cannot(a, REASON_CONNECT_FAILED);
+	if (!c->secure)
+		return attempt_ready(a);
+	if (secure_begin(c, attempt_connected, &error) < 0) {
+		secure_failed(a, TLS_FAIL_OTHER, error);
+		return attempt_cannot(a, REASON_UPSTREAM_TLS);
+	}
+	a->shaking = true;
+	return c->h1.stream.connecting ? 0 : attempt_shaken(a);
+}
+
+static void
+attempt_connected(struct stream *s)
+{
+	struct upconn *c = container_of(s, struct upconn, h1.stream);
+	struct attempt *a = c->h1.x.owner;
+	int rc;
+
+	if (s->connecting)
+		return;
+	rc = a->shaking ? attempt_shaken(a) : attempt_stand(a);
+	if (rc == 0)
+		return;
+	s->on_event = h1_conn_event;
+	attempt_tell(a);
+}
+
+static int
+attempt_open(struct attempt *a, const struct pool_id *id)
+{
+	int err = 0, rc = 0;
 
 	a->reused = false;
-	a->c = pool_connect(a->up->pool, a->to->row, a->to->incarnation, &a->to->addr, &err);
-	if (!a->c) {
-		/* Our own want of descriptors says nothing about the endpoint. */
-		a->why = err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS
-			     ? REASON_OVERLOADED
-			     : REASON_CONNECT_FAILED;
-		a->state = ATTEMPT_FAILED;
-		return -1;
-	}
-	if (!a->c->h1.stream.connecting) {
-		if (pool_greet(a->c, a->conf.greeting) > 0)
-			return attempt_ready(a);
-		a->why = REASON_CONNECT_FAILED;
-		a->state = ATTEMPT_FAILED;
-		return -1;
+	a->c = pool_connect(a->up->pool, id, &a->to->addr, &err);
+	/* Our own want of descriptors says nothing about the endpoint. */
+	if (!a->c)
+		return attempt_cannot(
+		    a, err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS
+			   ? REASON_OVERLOADED
+			   : REASON_CONNECT_FAILED);
+	if (!a->c->h1.stream.connecting)
+		rc = attempt_stand(a);
+	if (rc != 0) {
+		a->c->h1.stream.on_event = h1_conn_event;
+		return rc;
 	}
 	a->state = ATTEMPT_CONNECTING;
 	a->c->h1.x.owner = a;
@@ -201,9 +245,39 @@ attempt_open(struct attempt *a)
 	return 0;
 }
 
+/* What a connection to a->to has to be. An endpoint that is asked for TLS is never spoken to
+ * without. */
+static int
+attempt_identity(struct attempt *a, struct pool_id *id_r)
+{
+	const struct conf_service *s = a->conf.service;
+	const struct endpoint_ref *to = a->to;
+	const char *error = "the endpoint has no place in the pool";
+	struct trust_profile *p;
+	struct pool_id id = {
+	    .row = to->row, .incarnation = to->incarnation, .greeting = a->conf.greeting};
+
+	if (to->tls) {
+		BUG_ON(!s || !a->conf.trust);
+		p = trust_profile(a->up->trust, &s->tls, a->conf.trust, &error);
+		if (p)
+			id.secure = pool_secure(a->up->pool, to->row, to->incarnation, p,
+			    secure_name(&s->tls, to->host));
+		if (!id.secure) {
+			a->ours = true;
+			secure_failed(a, SECURE_SETTINGS, error);
+			return attempt_cannot(a, REASON_UPSTREAM_TLS);
+		}
+	}
+	*id_r = id;
+	return 1;
+}
+
 int
 attempt_connect(struct attempt *a)
 {
+	struct pool_id id;
+
 	switch (a->state) {
 	case ATTEMPT_READY:
 		return attempt_ready(a);
@@ -214,15 +288,16 @@ attempt_connect(struct attempt *a)
 	default:
 		break;
 	}
+	if (attempt_identity(a, &id) < 0)
+		return -1;
 	if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
-		a->c = pool_get(a->up->pool, a->to->row, a->to->incarnation,
-		    !a->conf.idempotent || a->conf.body, a->conf.greeting);
+		a->c = pool_get(a->up->pool, &id, !a->conf.idempotent || a->conf.body);
 		if (a->c) {
 			a->reused = true;
 			return attempt_ready(a);
 		}
 	}
-	return attempt_open(a);
+	return attempt_open(a, &id);
 }
 
 struct xchg *
@@ -263,6 +338,19 @@ attempt_end(struct attempt *a, bool reusable)
 		endpoint_release(u->arena, u->slot, a->to->row, a->to->incarnation);
 	}
 	a->state = ATTEMPT_IDLE;
+	a->stood = a->shaking = a->ours = false;
+}
+
+enum reason
+attempt_reason(struct attempt *a, enum reason why)
+{
+	const struct upconn *c = a->c;
+
+	if (why != REASON_UPSTREAM_CLOSED || !c || !c->secure || c->h1.x.rx_any ||
+	    tls_failure(&c->h1.stream) != TLS_FAIL_REFUSED)
+		return why;
+	secure_failed(a, TLS_FAIL_REFUSED, tls_error(&c->h1.stream));
+	return REASON_UPSTREAM_TLS;
 }
 
 enum retry
@@ -270,13 +358,11 @@ attempt_failed(struct attempt *a, enum reason why)
 {
 	const struct conf_service *s = a->conf.service;
 	const struct xchg *x = a->c ? &a->c->h1.x : NULL;
-	bool connected = x && !a->c->h1.stream.connecting && a->state != ATTEMPT_CONNECTING &&
-			 why != REASON_CONNECT_FAILED && why != REASON_CONNECT_TIMEOUT;
 	struct retry_facts f = {
-	    .connected = connected,
+	    .connected = a->stood,
 	    .reused = a->reused,
 	    .response = x && x->rx_any,
-	    .sent = connected && x->tx_any,
+	    .sent = a->stood && x && x->tx_any,
 	    .idempotent = a->conf.idempotent,
 	    .body_used = a->body_used,
 	    .over = a->timed_out || why == REASON_FIRST_BYTE_TIMEOUT || why == REASON_OVERLOADED,

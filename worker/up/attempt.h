@@ -22,8 +22,9 @@ struct attempt_conf {
 	uint64_t connect_ms, first_byte_ms, idle_ms;
 	uint64_t total_at_ms; /* monotonic; 0 = none */
 	bool idempotent, body;
-	bool own_connection; /* a new one, and nobody's afterwards */
-	struct str greeting; /* what a connection has to begin with; borrowed */
+	bool own_connection;      /* a new one, and nobody's afterwards */
+	struct str greeting;      /* what a connection has to begin with; borrowed */
+	struct trust_memo *trust; /* where its profile is remembered (https); borrowed */
 };
 
 enum attempt_state { ATTEMPT_IDLE, ATTEMPT_CONNECTING, ATTEMPT_READY, ATTEMPT_FAILED };
@@ -39,6 +40,9 @@ struct attempt {
 
 	uint8_t state, phase;
 	bool reused, taken, timed_out, body_used, fresh, fresh_used, counted;
+	bool stood;      /* there was a connection, its handshake made */
+	bool shaking;    /* TCP stands, TLS is on its way */
+	bool ours;       /* it failed for want of what is ours to have */
 	unsigned tries;  /* those that count */
 	enum reason why; /* of ATTEMPT_FAILED or a timeout */
 	struct timer timer;
@@ -63,6 +67,9 @@ struct xchg *attempt_begin(struct attempt *a, struct head *rx);
 /* The deadline that holds now; the whole request's holds in every phase. */
 void attempt_phase(struct attempt *a, enum attempt_phase phase);
 
+/* What to call it that the try ended so: an endpoint may say only after the handshake that it will
+ * not have us. */
+enum reason attempt_reason(struct attempt *a, enum reason why);
 /* The endpoint answered: its health is fine. */
 void attempt_answered(struct attempt *a, unsigned status, uint64_t first_byte_us);
 /* The try ended without a whole answer: counts against the endpoint where it is the endpoint's

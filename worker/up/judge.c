@@ -18,7 +18,7 @@ static bool
 judge_innocent(const struct attempt *a, enum reason why)
 {
 	return why == REASON_OVERLOADED || why == REASON_TOTAL_TIMEOUT || why == REASON_INTERNAL ||
-	       a->timed_out;
+	       a->timed_out || a->ours;
 }
 
 void

@@ -16,6 +16,7 @@ static const struct h1_limits pool_limits = {
 struct pool_row {
 	struct list idle; /* next == NULL: never used */
 	unsigned n;
+	struct secure *secure; /* what TLS new connections speak; NULL: none so far */
 };
 
 struct pool {
@@ -23,7 +24,7 @@ struct pool {
 	uint32_t rows;
 	struct pool_row *row; /* by arena row; untouched pages cost nothing */
 	struct list free;
-	unsigned n_idle;
+	unsigned n_idle, n_secure;
 };
 
 static struct pool_row *
@@ -51,6 +52,15 @@ pool_new(struct up *u, uint32_t rows)
 	return p;
 }
 
+static void
+pool_unsecure(struct pool *p, struct pool_row *r)
+{
+	if (!r->secure)
+		return;
+	secure_unref(&r->secure);
+	p->n_secure--;
+}
+
 void
 pool_free(struct pool **pp)
 {
@@ -60,6 +70,8 @@ pool_free(struct pool **pp)
 		return;
 	/* Idle connections find the pool by this very pointer. */
 	pool_close_idle(p);
+	for (uint32_t i = 0; i < p->rows && p->n_secure > 0; i++)
+		pool_unsecure(p, &p->row[i]);
 	*pp = NULL;
 	list_each_safe (n, &p->free)
 		free(container_of(n, struct upconn, node));
@@ -89,6 +101,7 @@ pool_close(struct pool *p, struct upconn **cp)
 		return;
 	timer_stop(&c->timer);
 	h1_conn_close(&c->h1, false);
+	secure_unref(&c->secure);
 	metric_sub(p->up->metrics, M_PROC_UP_ACTIVE, 1);
 	list_push(&p->free, &c->node);
 }
@@ -136,13 +149,12 @@ pool_blank(struct pool *p)
 }
 
 struct upconn *
-pool_connect(
-    struct pool *p, uint32_t row, uint32_t incarnation, const struct addr *to, int *errno_r)
+pool_connect(struct pool *p, const struct pool_id *id, const struct addr *to, int *errno_r)
 {
 	struct upconn *c = pool_blank(p);
 
-	c->row = row;
-	c->incarnation = incarnation;
+	c->row = id->row;
+	c->incarnation = id->incarnation;
 	c->requests = 0;
 	c->peer_idle = 0;
 	c->greeting_n = 0;
@@ -153,6 +165,8 @@ pool_connect(
 	}
 	h1_conn_start(&c->h1, false, p->up->bufs);
 	c->h1.limits = pool_limits;
+	if (id->secure)
+		c->secure = secure_ref(id->secure);
 	metric_add(p->up->metrics, M_PROC_UP_CONNECTS, 1);
 	metric_add(p->up->metrics, M_PROC_UP_ACTIVE, 1);
 	return c;
@@ -175,33 +189,34 @@ pool_greet(struct upconn *c, struct str greeting)
 }
 
 static struct upconn *
-pool_newest(struct pool_row *r, struct str greeting)
+pool_newest(struct pool_row *r, const struct pool_id *id)
 {
 	list_each (n, &r->idle) {
 		struct upconn *c = container_of(n, struct upconn, node);
 
-		if (str_eq(str_n(c->greeting, c->greeting_n), greeting))
+		if (c->secure == id->secure &&
+		    str_eq(str_n(c->greeting, c->greeting_n), id->greeting))
 			return c;
 	}
 	return NULL;
 }
 
 struct upconn *
-pool_get(struct pool *p, uint32_t row, uint32_t incarnation, bool careful, struct str greeting)
+pool_get(struct pool *p, const struct pool_id *id, bool careful)
 {
-	struct pool_row *r = pool_row(p, row);
+	struct pool_row *r = pool_row(p, id->row);
 	struct upconn *c;
 	bool look;
 
-	while (r && (c = pool_newest(r, greeting))) {
+	while (r && (c = pool_newest(r, id))) {
 		if (careful && clock_ms() - c->idle_since > POOL_JUST_USED_MS &&
-		    c->incarnation == incarnation)
+		    c->incarnation == id->incarnation)
 			return NULL; /* the others are older still */
 		pool_take(p, c);
 		/* An event that is still to be handed out: octets that came unasked would be taken
 		 * for the answer to the next request. */
 		look = careful || loop_pending(p->up->loop, &c->h1.stream.watch);
-		if (c->incarnation == incarnation &&
+		if (c->incarnation == id->incarnation &&
 		    (!look || stream_idle_ok(&c->h1.stream) == 1)) {
 			c->h1.stream.on_event = h1_conn_event;
 			metric_add(p->up->metrics, M_PROC_UP_REUSED, 1);
@@ -227,13 +242,26 @@ pool_keep_ms(const struct upconn *c, const struct pool_limits *l)
 	return ms;
 }
 
+static bool
+pool_current(const struct pool *p, uint32_t row, uint32_t incarnation)
+{
+	struct endpoint_row *e = arena_endpoint(p->up->arena, row);
+
+	return e && atomic_load_explicit(&e->incarnation, memory_order_relaxed) == incarnation;
+}
+
 /* Its endpoint is in no set any more. */
 static bool
 pool_orphan(const struct pool *p, const struct upconn *c)
 {
-	struct endpoint_row *e = arena_endpoint(p->up->arena, c->row);
+	return !pool_current(p, c->row, c->incarnation);
+}
 
-	return !e || atomic_load_explicit(&e->incarnation, memory_order_relaxed) != c->incarnation;
+/* Nothing behind the answer. What TLS has, it has to look at: a ticket may be all there is. */
+static bool
+pool_silent(struct upconn *c)
+{
+	return !c->h1.stream.readable || (c->secure && stream_idle_ok(&c->h1.stream) == 1);
 }
 
 /* One that began with a client's address is of use while that client is there: the oldest is the
@@ -253,8 +281,9 @@ pool_put(struct pool *p, struct upconn **cp, const struct pool_limits *l)
 	uint64_t keep = pool_keep_ms(c, l);
 	bool fit;
 
-	fit = r && (l->requests == 0 || c->requests < l->requests) && !c->h1.stream.readable &&
-	      !c->h1.stream.hup && !h1_conn_pending(&c->h1) && !pool_orphan(p, c);
+	fit = r && (l->requests == 0 || c->requests < l->requests) && pool_silent(c) &&
+	      !c->h1.stream.hup && !h1_conn_pending(&c->h1) && !pool_orphan(p, c) &&
+	      c->secure == (c->secure ? r->secure : NULL);
 	if (fit)
 		pool_make_room(r, c, l);
 	if (!fit || r->n >= l->idle) {
@@ -295,6 +324,28 @@ pool_close_if(struct pool *p, bool (*fn)(const struct pool *p, const struct upco
 	}
 }
 
+struct secure *
+pool_secure(struct pool *p, uint32_t row, uint32_t incarnation, struct trust_profile *profile,
+    struct str name)
+{
+	struct pool_row *r = pool_row(p, row);
+
+	if (!r)
+		return NULL;
+	if (likely(r->secure && secure_is(r->secure, profile, name, incarnation)))
+		return r->secure;
+	list_each_safe (n, &r->idle) {
+		struct upconn *c = container_of(n, struct upconn, node);
+
+		if (c->secure)
+			pool_drop(c);
+	}
+	pool_unsecure(p, r);
+	r->secure = secure_new(profile, name, incarnation);
+	p->n_secure++;
+	return r->secure;
+}
+
 static bool
 pool_any(const struct pool *p, const struct upconn *c)
 {
@@ -303,10 +354,25 @@ pool_any(const struct pool *p, const struct upconn *c)
 	return true;
 }
 
+static bool
+pool_stale(const struct pool *p, const struct upconn *c)
+{
+	return pool_orphan(p, c) || (c->secure && c->secure->profile->gone);
+}
+
 void
 pool_sweep(struct pool *p)
 {
-	pool_close_if(p, pool_orphan);
+	pool_close_if(p, pool_stale);
+	for (uint32_t i = 0, left = p->n_secure; i < p->rows && left > 0; i++) {
+		struct pool_row *r = &p->row[i];
+
+		if (!r->secure)
+			continue;
+		left--;
+		if (r->secure->profile->gone || !pool_current(p, i, r->secure->incarnation))
+			pool_unsecure(p, r);
+	}
 }
 
 void

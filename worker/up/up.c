@@ -7,6 +7,7 @@
 #include "worker/up/attempt.h"
 #include "worker/up/endpoints.h"
 #include "worker/up/pool.h"
+#include "worker/up/trust.h"
 
 struct up *
 up_new(struct loop *l, struct arena *a, unsigned slot, struct metrics *m, struct buf_pool *bufs)
@@ -19,8 +20,16 @@ up_new(struct loop *l, struct arena *a, unsigned slot, struct metrics *m, struct
 	u->metrics = m;
 	u->bufs = bufs;
 	u->pool = pool_new(u, arena_head(a)->endpoints);
+	u->trust = trust_new();
 	list_init(&u->free_attempts);
 	return u;
+}
+
+void
+up_trust(struct up *u, struct bundle *b)
+{
+	trust_adopt(u->trust, b);
+	pool_sweep(u->pool);
 }
 
 void
@@ -39,6 +48,7 @@ up_free(struct up **up)
 	if (!u)
 		return;
 	pool_free(&u->pool);
+	trust_free(&u->trust);
 	endpoints_clear(u);
 	list_each_safe (n, &u->free_attempts)
 		free(container_of(n, struct attempt, node));

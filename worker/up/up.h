@@ -14,6 +14,7 @@
 struct bundle; /* conf/bundle.h */
 struct epset;  /* endpoints.h */
 struct pool;   /* pool.h */
+struct trust;  /* trust.h */
 
 struct up {
 	struct loop *loop;
@@ -23,7 +24,10 @@ struct up {
 	struct buf_pool *bufs;
 
 	struct pool *pool;
-	struct epset **sets; /* endpoint sets by service number */
+	struct trust *trust;
+	uint64_t tls_logged_ms; /* a TLS failure */
+	unsigned tls_unlogged;  /* and those since */
+	struct epset **sets;    /* endpoint sets by service number */
 	uint32_t n_sets;
 	uint64_t endpoints_version; /* the arena's word as it was before the snapshot was taken */
 	/* candidates of the pick that runs */
@@ -36,7 +40,7 @@ struct up {
 struct up *up_new(
     struct loop *l, struct arena *a, unsigned slot, struct metrics *m, struct buf_pool *bufs);
 /* Certificates and keys as they are now: a reference is taken; what was made of the same content
- * stays. */
+ * stays. Idle connections made with what is not there any more are closed. */
 void up_trust(struct up *u, struct bundle *b);
 /* Right before the map's snapshot is renewed: what is cached is never younger than its mark. */
 void up_before_renew(struct up *u);

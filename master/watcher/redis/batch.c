@@ -26,7 +26,8 @@ batch_field(struct str field, int *kind_r, struct str *id_r, const char **error_
 		return -1;
 	kind = document_kind(str_sub(field, 0, (size_t)slash));
 	id = str_sub(field, (size_t)slash + 1, field.n);
-	*error_r = "kind is unknown; allowed: listener, service, route, verdict, endpoints";
+	*error_r =
+	    "kind is unknown; allowed: listener, service, route, certificate, verdict, endpoints";
 	if (kind < 0)
 		return -1;
 	*error_r = kind == DOC_VERDICT

@@ -15,6 +15,7 @@
 
 #include "conf/bundle.h"
 #include "conf/check.h"
+#include "shm/beat.h"
 
 struct seal_in {
 	int objects;               /* sealed change set; -1: none */
@@ -22,11 +23,13 @@ struct seal_in {
 	/* Files changed by themselves: a pair that is no good keeps what `kept` has, and is told as
 	 * a warning. Otherwise it is an error. */
 	bool lenient;
-	int64_t now; /* seconds since 1970 */
+	int64_t now;       /* seconds since 1970 */
+	struct beat *beat; /* told that we live; may be NULL */
 };
 struct seal_out {
 	int bundle, facts; /* sealed memfds */
 	bool same;         /* the bundle is `kept` octet for octet */
+	uint32_t kept;     /* files that are worse than what was kept, where that is allowed */
 };
 
 /* 1; -1: `report` has the reasons, each with its object's place. */

@@ -246,14 +246,15 @@ trying_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
 	char cmd[160];
-	int fd = config(f, 1);
+	int fd = config(f, 1), wants = -2;
 
-	assert_int_equal(keeper_try(fd, f->dir), 0);
+	assert_int_equal(keeper_try(fd, f->dir, &wants), 0);
+	assert_int_equal(wants, -1);
 	close(fd);
 	sets_begin(&f->sets, "file", true);
 	sets_route(&f->sets, "r", "/x", "nobody", NULL, NULL);
 	fd = sets_end(&f->sets);
-	assert_int_equal(keeper_try(fd, f->dir), 1);
+	assert_int_equal(keeper_try(fd, f->dir, &wants), 1);
 	close(fd);
 	snprintf(cmd, sizeof(cmd), "test -z \"$(ls -A '%s' | grep -v state.d)\"", f->dir);
 	assert_int_equal(system(cmd), 0);

@@ -144,7 +144,8 @@ ids_and_references_are_checked(void **state)
 }
 
 #define URL_ALLOWED                                                                                \
-	"allowed: http://host:port/base, http://[::1]:port/base, unix:/path, unix:/path:/base\n"
+	"allowed: http://host:port/base, https://host:port/base, http://[::1]:port/base, "         \
+	"unix:/path, unix:/path:/base\n"
 #define SVC(inside) LISTENER "services = ( { id = \"a\"; " inside " } );"
 #define AT_SVC      "DIR/gateway.conf:2: services[a]"
 
@@ -152,10 +153,9 @@ static const struct bad bad_services[] = {
     {SVC(""), AT_SVC ": has neither url nor endpoints; one of them is needed\n"},
     {SVC("url = \"http://127.0.0.1\"; endpoints = ( { url = \"http://127.0.0.2\"; } );"),
 	AT_SVC ".url: stands beside endpoints; one of the two is allowed\n"},
-    {SVC("url = \"https://x\";"),
-	AT_SVC ".url: \"https://x\": https is not supported by this version; " URL_ALLOWED},
+    {SVC("url = \"https://\";"), AT_SVC ".url: \"https://\": the host is missing; " URL_ALLOWED},
     {SVC("endpoints = ( { url = \"http://127.0.0.1\"; }, { url = \"ftp://x\"; } );"),
-	AT_SVC ".endpoints[1].url: \"ftp://x\": neither http:// nor unix:; " URL_ALLOWED},
+	AT_SVC ".endpoints[1].url: \"ftp://x\": neither http://, https:// nor unix:; " URL_ALLOWED},
     {SVC("endpoints = ( { weight = 1001; } );"),
 	AT_SVC ".endpoints[0].weight: 1001: out of range; allowed: a whole number from 0 to "
 	       "1000\n" AT_SVC ".endpoints[0].url: is missing; needed: a string\n"},

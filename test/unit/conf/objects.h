@@ -6,6 +6,7 @@
 #define GW_TEST_CONF_OBJECTS_H
 
 #include "conf/changeset.h"
+#include "conf/certificate.h"
 #include "conf/listener.h"
 #include "conf/route.h"
 #include "conf/service.h"
@@ -105,7 +106,37 @@ sets_listener(struct sets *s, const char *id, const char *address)
 	sets_put(s, CONF_LISTENER, id, &c);
 }
 
-/* Addresses separated by blanks; "?name" is a name that did not resolve. */
+/* ids: separated by blanks, "" for all; the first of them is the default. */
+UNUSED static void
+sets_tls_listener(struct sets *s, const char *id, const char *address, const char *ids)
+{
+	struct str *v = ws_alloc(&s->ws, 16 * sizeof(*v)), rest = str_of(ids), word;
+	struct conf_listener c;
+	const char *error;
+
+	fields_default(&listener_fields, &c, &s->ws);
+	assert_int_equal(addr_parse(str_of(address), 0, &c.address, &error), 1);
+	c.tls.enabled = true;
+	c.tls.certificates.v = c.tls.fallback.v = v;
+	while (str_cut(&rest, ' ', &word))
+		v[c.tls.certificates.n++] = word;
+	c.tls.fallback.n = c.tls.certificates.n > 0;
+	sets_put(s, CONF_LISTENER, id, &c);
+}
+
+UNUSED static void
+sets_certificate(struct sets *s, const char *id, const char *file)
+{
+	struct conf_certificate c;
+
+	fields_default(&certificate_fields, &c, &s->ws);
+	c.certificate = ws_printf(&s->ws, "%s.pem", file);
+	c.key = ws_printf(&s->ws, "%s.key", file);
+	sets_put(s, CONF_CERTIFICATE, id, &c);
+}
+
+/* Addresses separated by blanks; "?name" is a name that did not resolve, "https://" in front is
+ * TLS. */
 UNUSED static void
 sets_service(struct sets *s, const char *id, const char *addresses, int64_t weight)
 {
@@ -120,7 +151,10 @@ sets_service(struct sets *s, const char *id, const char *addresses, int64_t weig
 		struct conf_endpoint_addr *a = ws_zalloc(&s->ws, sizeof(*a));
 
 		fields_default(service_fields.v[1].sub, e, &s->ws);
-		e->url = ws_printf(&s->ws, "http://%.*s", STR_ARG(word));
+		e->tls = str_starts(word, STR("https://"));
+		if (e->tls)
+			word = str_sub(word, 8, word.n);
+		e->url = ws_printf(&s->ws, "http%s://%.*s", e->tls ? "s" : "", STR_ARG(word));
 		e->host = word;
 		e->weight = weight;
 		if (word.p[0] == '?') {

@@ -162,12 +162,13 @@ urls(void **state)
 static void
 bad_urls(void **state)
 {
-	static const char *const bad[] = {"", "x", "http:", "http://", "http:///x", "https://x",
-	    "ftp://x", "//x", "http://a:b", "http://a:0", "http://a:65536",
-	    "http://a:", "http://[::1", "http://[::1]x", "http://[zz]", "http://::1", "http://u@h",
-	    "http://a b", "http://a/?q", "http://a?q", "http://a#f", "http://a/../b", "http://a//b",
-	    "http://a/*", "http://a/{b}", "http://*.a", "http://a/%zz", "unix:", "unix:x",
-	    "unix:/a:b", "unix:/a:", NULL};
+	static const char *const bad[] = {"", "x", "http:", "http://", "http:///x", "https://",
+	    "https:///x", "https://a:0", "https://u@h", "https://*.a", "https+unix:/x", "ftp://x",
+	    "//x", "http://a:b", "http://a:0", "http://a:65536", "http://a:", "http://[::1",
+	    "http://[::1]x", "http://[zz]", "http://::1", "http://u@h", "http://a b", "http://a/?q",
+	    "http://a?q", "http://a#f", "http://a/../b", "http://a//b", "http://a/*",
+	    "http://a/{b}", "http://*.a", "http://a/%zz", "unix:", "unix:x", "unix:/a:b",
+	    "unix:/a:", NULL};
 	struct endpoint_url u;
 	const char *error;
 	char longest[200] = "unix:/";
@@ -183,8 +184,32 @@ bad_urls(void **state)
 	assert_int_equal(endpoint_url_parse(str_n(longest, 5 + 107), &u, &error), 1);
 	assert_int_equal(endpoint_url_parse(str_n(longest, 5 + 108), &u, &error), -1);
 	assert_int_equal(endpoint_url_parse(STR("unix:/a\0b"), &u, &error), -1);
-	assert_int_equal(endpoint_url_parse(STR("https://x"), &u, &error), -1);
-	assert_string_equal(error, "https is not supported by this version");
+}
+
+static void
+https_urls(void **state)
+{
+	struct endpoint_url u = url(STR("https://example.com/a/")), v;
+
+	(void)state;
+	assert_true(u.tls);
+	assert_int_equal(u.port, 443);
+	assert_str(u.host, "example.com");
+	assert_str(u.base_path, "/a");
+	u = url(STR("HTTPS://10.1.2.3:443"));
+	assert_true(u.tls);
+	assert_str(u.host, "10.1.2.3");
+	assert_int_equal(u.addr.port, 443);
+	v = url(STR("https://10.1.2.3"));
+	assert_true(endpoint_url_same(&u, &v));
+	v = url(STR("http://10.1.2.3:443"));
+	assert_false(v.tls);
+	assert_str(v.host, "10.1.2.3:443");
+	assert_false(endpoint_url_same(&u, &v));
+	u = url(STR("https://a.test:80"));
+	assert_str(u.host, "a.test:80");
+	v = url(STR("http://a.test"));
+	assert_false(endpoint_url_same(&u, &v));
 }
 
 static void
@@ -233,6 +258,7 @@ static const struct CMUnitTest tests[] = {
     TEST(reserved_paths),
     TEST(urls),
     TEST(bad_urls),
+    TEST(https_urls),
     TEST(methods),
     TEST(tokens),
 };

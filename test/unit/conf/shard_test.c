@@ -389,9 +389,12 @@ endpoint_sets_are_read_back_and_not_believed(void **state UNUSED)
 	endpoint_bytes_add(&b, &e);
 	e = (struct endpoint_ref){.unresolved = true, .name = STR("n.test:1"), .error = STR("no")};
 	endpoint_bytes_add(&b, &e);
+	e = (struct endpoint_ref){.tls = true, .name = STR("https://10.1.2.3:443")};
+	assert_int_equal(addr_parse(STR("10.1.2.3:443"), 0, &e.addr, &error), 1);
+	endpoint_bytes_add(&b, &e);
 	assert_int_equal(endpoint_bytes_end(&b, 1, 9, &out), 1);
 	assert_int_equal(endpoint_set_open(str_n(out.p, out.n), &s), 1);
-	assert_int_equal(s.n, 3);
+	assert_int_equal(s.n, 4);
 	assert_int_equal(s.service_row, 1);
 	assert_int_equal(s.service_incarnation, 9);
 	assert_int_equal(endpoint_set_get(&s, 0, &got), 1);
@@ -404,7 +407,13 @@ endpoint_sets_are_read_back_and_not_believed(void **state UNUSED)
 	assert_int_equal(endpoint_set_get(&s, 2, &got), 1);
 	assert_true(got.unresolved);
 	assert_true(str_eq(got.error, STR("no")));
-	assert_int_equal(endpoint_set_get(&s, 3, &got), -1);
+	assert_false(got.tls);
+	assert_int_equal(endpoint_set_get(&s, 3, &got), 1);
+	assert_true(got.tls);
+	assert_true(endpoint_ref_same(&got, &e));
+	e.tls = false;
+	assert_false(endpoint_ref_same(&got, &e));
+	assert_int_equal(endpoint_set_get(&s, 4, &got), -1);
 	for (size_t i = 0; i < out.n; i++)
 		for (unsigned m = 1; m < 256; m += 51) {
 			char *copy = malloc(out.n);

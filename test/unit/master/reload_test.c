@@ -20,6 +20,8 @@ struct script {
 	unsigned acks[SLOT_MAX];
 	bool behind;
 	uint32_t txn, cookie;
+	enum reload_seal adopted;
+	uint32_t unsealed;
 	unsigned finished;
 	struct reload_outcome last;
 	char report[512];
@@ -114,6 +116,36 @@ op_abort(void *arg, uint32_t txn, const char *reason)
 }
 
 static void
+op_seal(void *arg, uint32_t txn, int objects)
+{
+	struct script *s = arg;
+
+	assert_int_equal(txn, s->txn);
+	note(s, "seal");
+	(void)close(objects);
+}
+
+static void
+op_adopt(void *arg, enum reload_seal what, uint32_t changed)
+{
+	struct script *s = arg;
+
+	(void)changed;
+	s->adopted = what;
+	if (what == RELOAD_SEAL_NEXT)
+		note(s, "adopt");
+}
+
+static void
+op_unseal(void *arg, uint32_t txn)
+{
+	struct script *s = arg;
+
+	s->unsealed = txn;
+	note(s, "unseal");
+}
+
+static void
 op_ring(void *arg, uint64_t generation)
 {
 	(void)generation;
@@ -147,8 +179,8 @@ op_patience(void *arg, enum reload_step step)
 	return 1000 * (uint64_t)step;
 }
 
-static const struct reload_ops ops = {op_load, op_load_stop, op_stage, op_apply, op_bind, op_offer,
-    op_commit, op_abort, op_ring, op_behind, op_finish, op_patience};
+static const struct reload_ops ops = {op_load, op_load_stop, op_stage, op_apply, op_bind, op_seal,
+    op_offer, op_commit, op_abort, op_adopt, op_unseal, op_ring, op_behind, op_finish, op_patience};
 
 static int
 set_up(void **state)
@@ -211,7 +243,7 @@ all_is_well(void **state)
 	s->behind = true;
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	assert_int_equal(reload_step(s->r), RELOAD_OFFERING);
 	reload_acked(s->r, 2, s->txn, true, "");
 	reload_acked(s->r, 0, s->txn, true, "");
@@ -235,7 +267,7 @@ no_worker_needs_no_acknowledgement(void **state)
 
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_applied(s->r, s->txn, true, 1, 1, -1);
 	assert_string_equal(s->log, "load stage apply bind offer commit ring good");
 }
@@ -289,7 +321,7 @@ a_taken_port_aborts(void **state)
 	s->bind = -1;
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	assert_string_equal(s->log, "load stage apply bind abort bad");
 	assert_string_equal(s->report, "cannot bind 0.0.0.0:80\n");
 }
@@ -302,10 +334,10 @@ a_refusing_worker_aborts(void **state)
 	s->acks[1] = 1;
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_acked(s->r, 1, s->txn, false, "no room");
 	assert_string_equal(s->log, "load stage apply bind offer abort bad");
-	assert_string_equal(s->report, "worker 1 refuses a listening socket: no room\n");
+	assert_string_equal(s->report, "worker 1 does not take what it is to serve: no room\n");
 }
 
 static void
@@ -316,7 +348,7 @@ a_dead_worker_is_not_waited_for(void **state)
 	s->acks[0] = s->acks[1] = 1;
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_acked(s->r, 0, s->txn, true, "");
 	reload_worker_gone(s->r, 1);
 	assert_int_equal(reload_step(s->r), RELOAD_COMMITTING);
@@ -356,7 +388,7 @@ every_step_has_an_end(void **state)
 	s->acks[0] = 1;
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	wait_ms(s, 1000 * RELOAD_OFFERING + 1);
 	assert_string_equal(s->log, "load stage apply bind offer abort bad");
 	assert_int_equal(reload_step(s->r), RELOAD_IDLE);
@@ -371,7 +403,7 @@ after_commit_time_out_is_doubt(void **state)
 
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	wait_ms(s, 1000 * RELOAD_COMMITTING + 1);
 	assert_string_equal(s->log, "load stage apply bind offer commit doubt");
 
@@ -379,7 +411,7 @@ after_commit_time_out_is_doubt(void **state)
 	s->behind = true;
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_applied(s->r, s->txn, true, 9, 1, -1);
 	wait_ms(s, 1000 * RELOAD_SWITCHING + 1);
 	assert_string_equal(s->log, "load stage apply bind offer commit ring good");
@@ -408,13 +440,13 @@ keeper_dies_once_and_the_run_begins_anew(void **state)
 
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	assert_int_equal(reload_step(s->r), RELOAD_COMMITTING);
 	reload_keeper_gone(s->r);
 	s->stage = 0;
 	loaded(s);
 	reload_go(s->r);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_applied(s->r, s->txn, true, 5, 0, -1);
 	assert_string_equal(s->log,
 	    "load stage apply bind offer commit load stage apply bind offer commit ring good");
@@ -476,16 +508,16 @@ what_belongs_to_another_run_is_dropped(void **state)
 	struct script *s = *state;
 
 	s->acks[0] = 1;
-	reload_prepare(s->r, 0, &web, 1);
+	reload_prepare(s->r, 0, &web, 1, -1);
 	reload_applied(s->r, 0, true, 1, 1, text_fd("x"));
 	reload_acked(s->r, 0, 0, true, "");
 	reload_loaded(s->r, true, STR("boot"), text_fd("x"), text_fd("y"));
 	assert_string_equal(s->log, "");
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn + 1, &web, 1);
+	reload_prepare(s->r, s->txn + 1, &web, 1, -1);
 	assert_int_equal(reload_step(s->r), RELOAD_APPLYING);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_acked(s->r, 0, s->txn + 1, true, "");
 	reload_acked(s->r, SLOT_MAX, s->txn, true, "");
 	reload_acked(s->r, 3, s->txn, true, "");
@@ -518,7 +550,7 @@ operations_that_fail(void **state)
 	s->log[0] = '\0';
 	reload_want(s->r);
 	loaded(s);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	assert_string_equal(s->log, "load stage apply bind offer commit abort bad");
 	assert_false(s->last.in_doubt);
 }
@@ -558,7 +590,7 @@ a_document_begins_at_apply(void **state)
 	s->acks[0] = 1;
 	reload_submit(s->r, 41);
 	assert_int_equal(s->cookie, 41);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_acked(s->r, 0, s->txn, true, "");
 	reload_applied(s->r, s->txn, true, 8, 1, -1);
 	assert_string_equal(s->log, "submitted bind offer commit ring good");
@@ -576,14 +608,14 @@ a_refused_document_is_aborted(void **state)
 
 	s->bind = -1;
 	reload_submit(s->r, 1);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	assert_string_equal(s->log, "submitted bind abort bad");
 	assert_true(s->last.submitted);
 	s->log[0] = '\0';
 	s->bind = 1;
 	s->acks[1] = 1;
 	reload_submit(s->r, 2);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	wait_ms(s, 1000 * RELOAD_OFFERING + 1);
 	assert_string_equal(s->log, "submitted bind offer abort bad");
 	assert_int_equal(reload_step(s->r), RELOAD_IDLE);
@@ -641,7 +673,7 @@ keeper_dying_over_the_commit_of_a_document(void **state)
 	struct script *s = *state;
 
 	reload_submit(s->r, 5);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_keeper_gone(s->r);
 	assert_string_equal(s->log, "submitted bind offer commit doubt");
 	reload_go(s->r);
@@ -652,11 +684,11 @@ keeper_dying_over_the_commit_of_a_document(void **state)
 
 	s->log[0] = '\0';
 	reload_submit(s->r, 6);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_keeper_gone(s->r);
 	reload_go(s->r);
 	reload_submit(s->r, 1);
-	reload_prepare(s->r, s->txn, &web, 1);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
 	reload_applied(s->r, s->txn, true, 9, 1, -1);
 	wait_ms(s, 10001);
 	assert_string_equal(
@@ -674,6 +706,155 @@ cancelled_documents_are_forgotten(void **state)
 	wait_ms(s, 100000);
 	assert_string_equal(s->log, "load stop");
 	assert_int_equal(s->finished, 0);
+}
+
+/* --- certificates: S-SEC-4, R-7.1 ------------------------------------------------------------- */
+
+/* To the step after PREPARE, with objects that name certificates. */
+static void
+sealing(struct script *s)
+{
+	s->log[0] = '\0';
+	reload_want(s->r);
+	loaded(s);
+	reload_prepare(s->r, s->txn, &web, 1, text_fd("certificates"));
+}
+
+static void
+certificates_are_read_before_anything_is_offered(void **state)
+{
+	struct script *s = *state;
+
+	s->acks[0] = 2;
+	sealing(s);
+	assert_int_equal(reload_step(s->r), RELOAD_SEALING);
+	assert_string_equal(s->log, "load stage apply seal");
+	assert_false(reload_pledged(s->r));
+	reload_sealed(s->r, s->txn, true, text_fd("certificates[a]: warning: old\n"));
+	assert_true(reload_pledged(s->r));
+	reload_acked(s->r, 0, s->txn, true, "");
+	assert_int_equal(reload_step(s->r), RELOAD_OFFERING);
+	reload_acked(s->r, 0, s->txn, true, "");
+	assert_int_equal(reload_step(s->r), RELOAD_COMMITTING);
+	assert_true(reload_pledged(s->r));
+	reload_applied(s->r, s->txn, true, 2, 1, text_fd("b\n"));
+	assert_false(reload_pledged(s->r));
+	assert_string_equal(s->log, "load stage apply seal bind offer commit adopt ring good");
+	assert_string_equal(s->report, "certificates[a]: warning: old\nb\n");
+}
+
+static void
+bad_certificates_change_nothing(void **state)
+{
+	struct script *s = *state;
+
+	sealing(s);
+	reload_sealed(s->r, s->txn, false, text_fd("a.conf:3: certificates[a].key: another's\n"));
+	assert_string_equal(s->log, "load stage apply seal abort bad");
+	assert_string_equal(s->report, "a.conf:3: certificates[a].key: another's\n");
+	sealing(s);
+	reload_seal_failed(s->r, "the secrets process died twice");
+	assert_string_equal(s->log, "load stage apply seal abort bad");
+	assert_has(s->report, "died twice");
+	sealing(s);
+	wait_ms(s, 1000 * RELOAD_SEALING + 1);
+	assert_string_equal(s->log, "load stage apply seal abort bad");
+	assert_has(s->report, "reading certificates");
+	/* Too late, or of another. */
+	reload_sealed(s->r, s->txn, true, text_fd("x"));
+	reload_seal_failed(s->r, "x");
+	assert_int_equal(reload_step(s->r), RELOAD_IDLE);
+	sealing(s);
+	reload_sealed(s->r, s->txn - 1, true, text_fd("x"));
+	assert_int_equal(reload_step(s->r), RELOAD_SEALING);
+}
+
+static void
+a_taken_port_after_sealing_aborts(void **state)
+{
+	struct script *s = *state;
+
+	s->bind = -1;
+	sealing(s);
+	reload_sealed(s->r, s->txn, true, -1);
+	assert_string_equal(s->log, "load stage apply seal bind abort bad");
+}
+
+/* What is not committed is taken back. */
+static void
+certificates_of_a_refused_commit_are_dropped(void **state)
+{
+	struct script *s = *state;
+
+	sealing(s);
+	reload_sealed(s->r, s->txn, true, -1);
+	reload_applied(s->r, s->txn, false, 0, 0, text_fd("disk full\n"));
+	assert_string_equal(s->log, "load stage apply seal bind offer commit unseal bad");
+	assert_int_equal(s->unsealed, s->txn);
+}
+
+static void
+keeper_dying_over_certificates(void **state)
+{
+	struct script *s = *state;
+
+	sealing(s);
+	reload_keeper_gone(s->r);
+	loaded(s);
+	reload_prepare(s->r, s->txn, &web, 1, text_fd("certificates"));
+	s->acks[0] = 1;
+	reload_sealed(s->r, s->txn, true, -1);
+	reload_keeper_gone(s->r);
+	assert_string_equal(
+	    s->log, "load stage apply seal unseal load stage apply seal bind offer unseal bad");
+	/* After COMMIT workers may go by it: it stays until the next is sealed. */
+	s->acks[0] = 0;
+	sealing(s);
+	reload_sealed(s->r, s->txn, true, -1);
+	reload_keeper_gone(s->r);
+	assert_string_equal(s->log, "load stage apply seal bind offer commit load");
+	assert_false(reload_pledged(s->r));
+}
+
+/* HUP brings all certificates there are; a document only when it touches them. */
+static void
+what_is_not_named_any_more_is_let_go(void **state)
+{
+	struct script *s = *state;
+
+	reload_want(s->r);
+	loaded(s);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
+	reload_applied(s->r, s->txn, true, 2, 1, -1);
+	assert_int_equal(s->adopted, RELOAD_SEAL_NONE);
+	reload_submit(s->r, 4);
+	reload_prepare(s->r, s->txn, &web, 1, -1);
+	reload_applied(s->r, s->txn, true, 3, 1, -1);
+	assert_int_equal(s->adopted, RELOAD_SEAL_SAME);
+	reload_submit(s->r, 5);
+	reload_prepare(s->r, s->txn, &web, 1, text_fd("certificates"));
+	reload_sealed(s->r, s->txn, true, -1);
+	reload_applied(s->r, s->txn, true, 4, 1, -1);
+	assert_int_equal(s->adopted, RELOAD_SEAL_NEXT);
+	reload_want(s->r);
+	loaded(s);
+	reload_applied(s->r, s->txn, true, 4, 0, -1);
+	assert_int_equal(s->adopted, RELOAD_SEAL_SAME);
+}
+
+/* The successor of a keeper that died over COMMIT is silent: its certificates are in force. */
+static void
+a_document_found_committed_brings_its_certificates(void **state)
+{
+	struct script *s = *state;
+
+	reload_submit(s->r, 5);
+	reload_prepare(s->r, s->txn, &web, 1, text_fd("certificates"));
+	reload_sealed(s->r, s->txn, true, -1);
+	reload_keeper_gone(s->r);
+	reload_go(s->r);
+	wait_ms(s, 10001);
+	assert_string_equal(s->log, "submitted seal bind offer commit doubt adopt ring good");
 }
 
 #define CASE(f) TEST_WITH(f, set_up, tear_down)
@@ -703,5 +884,12 @@ static const struct CMUnitTest tests[] = {
     CASE(keeper_dying_over_a_document_drops_it),
     CASE(keeper_dying_over_the_commit_of_a_document),
     CASE(cancelled_documents_are_forgotten),
+    CASE(certificates_are_read_before_anything_is_offered),
+    CASE(bad_certificates_change_nothing),
+    CASE(a_taken_port_after_sealing_aborts),
+    CASE(certificates_of_a_refused_commit_are_dropped),
+    CASE(keeper_dying_over_certificates),
+    CASE(what_is_not_named_any_more_is_let_go),
+    CASE(a_document_found_committed_brings_its_certificates),
 };
 RUN_TESTS(tests)

@@ -227,6 +227,31 @@ bad_blocks(void **state)
 	assert_int_equal(c.bits, 99);
 }
 
+static void
+kept(void **state)
+{
+	static const char *const texts[] = {"10.1.2.3:80", "[2001:db8::1]:65535", "unix:/a/path"};
+	struct addr_kept k = {0};
+	struct addr a, b, unnamed = {.family = AF_UNIX};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) { /* each in the place of the one before */
+		assert_int_equal(addr_parse(str_of(texts[i]), 0, &a, &error), 1);
+		addr_kept_set(&k, &a);
+		memset(&b, 0xff, sizeof(b));
+		addr_kept_get(&k, &b);
+		assert_memory_equal(&a, &b, sizeof(a));
+	}
+	addr_kept_set(&k, &unnamed);
+	addr_kept_get(&k, &b);
+	assert_true(addr_eq(&unnamed, &b));
+	addr_kept_set(&k, &a);
+	addr_kept_free(&k);
+	addr_kept_free(&k);
+	addr_kept_get(&k, &b);
+	assert_int_equal(b.family, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST(parsing),
     TEST(long_paths),
@@ -234,6 +259,7 @@ static const struct CMUnitTest tests[] = {
     TEST(to_and_from_the_kernel),
     TEST(odd_ones_from_the_kernel),
     TEST(equality),
+    TEST(kept),
     TEST(blocks),
     TEST(bad_blocks),
 };

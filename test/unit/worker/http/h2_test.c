@@ -185,6 +185,20 @@ until_answered(const struct side *d)
 		loop_turn(fx->loop, 0);
 }
 
+static void
+on_client(struct stream *s)
+{
+	(void)s;
+	h2_conn_event(&fx->client);
+}
+
+static void
+on_server(struct stream *s)
+{
+	(void)s;
+	h2_conn_event(&fx->server);
+}
+
 static int
 setup(void **state)
 {
@@ -208,8 +222,8 @@ setup(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(
 		    setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
-	assert_int_equal(stream_tcp_accept(&f->a, f->loop, fds[0], h2_conn_event), 1);
-	assert_int_equal(stream_tcp_accept(&f->b, f->loop, fds[1], h2_conn_event), 1);
+	assert_int_equal(stream_tcp_accept(&f->a, f->loop, fds[0], on_client), 1);
+	assert_int_equal(stream_tcp_accept(&f->b, f->loop, fds[1], on_server), 1);
 	f->client.stream = &f->a;
 	f->server.stream = &f->b;
 	f->server.on_begin = on_begin;

@@ -22,6 +22,7 @@ struct fixture {
 	struct addr addr;
 	int listener;
 	uint32_t row, incarnation;
+	struct pool_id id; /* of the row, plain and without a greeting */
 };
 
 static const struct pool_limits roomy = {.idle = 8, .idle_timeout = 5000};
@@ -49,6 +50,7 @@ setup(void **state)
 
 	arena_kit_open(&f->kit, 8);
 	arena_kit_row(&f->kit, &f->row, &f->incarnation);
+	f->id = (struct pool_id){.row = f->row, .incarnation = f->incarnation};
 	metrics_make(f);
 	f->addr.family = AF_UNIX;
 	snprintf(f->addr.path, sizeof(f->addr.path), "%s/sock", f->kit.dir);
@@ -87,7 +89,7 @@ static struct upconn *
 open_one(struct fixture *f, int *peer_r)
 {
 	int err = 0;
-	struct upconn *c = pool_connect(f->up->pool, f->row, f->incarnation, &f->addr, &err);
+	struct upconn *c = pool_connect(f->up->pool, &f->id, &f->addr, &err);
 
 	assert_non_null(c);
 	loop_turn(f->loop, 0);
@@ -99,7 +101,7 @@ open_one(struct fixture *f, int *peer_r)
 static struct upconn *
 get(struct fixture *f, bool careful)
 {
-	return pool_get(f->up->pool, f->row, f->incarnation, careful, STR_NONE);
+	return pool_get(f->up->pool, &f->id, careful);
 }
 
 static void
@@ -305,11 +307,12 @@ static void
 an_identity_is_row_and_incarnation(void **state)
 {
 	struct fixture *f = *state;
+	struct pool_id other = {.row = f->row, .incarnation = f->incarnation + 2};
 	uint32_t row, incarnation;
 	int peer;
 
 	put(f, open_one(f, &peer), &roomy);
-	assert_null(pool_get(f->up->pool, f->row, f->incarnation + 2, false, STR_NONE));
+	assert_null(pool_get(f->up->pool, &other, false));
 	assert_int_equal(pool_idle(f->up->pool), 0);
 	close(peer);
 	put(f, open_one(f, &peer), &roomy);
@@ -320,7 +323,17 @@ an_identity_is_row_and_incarnation(void **state)
 	pool_sweep(f->up->pool);
 	assert_int_equal(pool_idle(f->up->pool), 0);
 	close(peer);
-	assert_null(pool_get(f->up->pool, 1000, 1, false, STR_NONE));
+	other = (struct pool_id){.row = 1000, .incarnation = 1};
+	assert_null(pool_get(f->up->pool, &other, false));
+}
+
+static struct upconn *
+get_greeted(struct fixture *f, bool careful, struct str greeting)
+{
+	struct pool_id id = f->id;
+
+	id.greeting = greeting;
+	return pool_get(f->up->pool, &id, careful);
 }
 
 /* What was told of a client is part of a connection's identity: it never serves another one, nor a
@@ -343,12 +356,12 @@ a_greeting_is_part_of_the_identity(void **state)
 		put(f, c[i], &two);
 	}
 	assert_int_equal(pool_idle(f->up->pool), 2);
-	assert_null(pool_get(f->up->pool, f->row, f->incarnation, false, who[0]));
+	assert_null(get_greeted(f, false, who[0]));
 	assert_null(get(f, false));
-	assert_ptr_equal(pool_get(f->up->pool, f->row, f->incarnation, true, who[1]), c[1]);
-	assert_null(pool_get(f->up->pool, f->row, f->incarnation, true, who[1]));
+	assert_ptr_equal(get_greeted(f, true, who[1]), c[1]);
+	assert_null(get_greeted(f, true, who[1]));
 	put(f, c[1], &two);
-	assert_ptr_equal(pool_get(f->up->pool, f->row, f->incarnation, true, who[2]), c[2]);
+	assert_ptr_equal(get_greeted(f, true, who[2]), c[2]);
 	put(f, c[2], &two);
 	pool_close_idle(f->up->pool);
 	for (unsigned i = 0; i < 3; i++)
@@ -369,7 +382,7 @@ a_refused_connection_says_why(void **state)
 	int err = 0;
 
 	nobody.path[strlen(nobody.path) - 1] = 'x';
-	assert_null(pool_connect(f->up->pool, f->row, f->incarnation, &nobody, &err));
+	assert_null(pool_connect(f->up->pool, &f->id, &nobody, &err));
 	assert_int_equal(err, ENOENT);
 	assert_int_equal(metric_sum(f->metrics, M_PROC_UP_ACTIVE), 0);
 }
