@@ -46,6 +46,13 @@ struct h1_work {
 	struct h1_tx tx;
 };
 
+/* What the owner of a server's connection says to the first octets of a request. */
+enum h1_begin {
+	H1_BEGIN,       /* it is one */
+	H1_BEGIN_LATER, /* more of them are needed to tell */
+	H1_BEGIN_NOT    /* the connection was closed, or is somebody else's from here on */
+};
+
 struct h1_conn {
 	struct stream stream;
 	struct xchg x;
@@ -61,8 +68,8 @@ struct h1_conn {
 	struct h1_work *work; /* in the workspace of x.rx; NULL: no exchange, or no memory */
 	struct defer again;   /* octets of the next request are here already */
 	/* Server: the first octet of a request. The owner sets x.rx, whose workspace lives as long
-	 * as the exchange, and limits. False: it closed the connection instead. */
-	bool (*on_begin)(struct h1_conn *c);
+	 * as the exchange, and limits. */
+	enum h1_begin (*on_begin)(struct h1_conn *c);
 };
 
 /* c->stream is open (or connecting) already; its on_event is set here. */

@@ -37,7 +37,7 @@ struct h2_limits {
 /* What a peer may do only so often in ten seconds. */
 enum h2_abuse {
 #define ABUSE(NAME, most, word, help) H2_ABUSE_##NAME,
-#include "worker/http/h2_abuse.def"
+#include "shm/h2_abuse.def"
 #undef ABUSE
 	H2_ABUSE_COUNT
 };
@@ -117,6 +117,8 @@ void h2_conn_event(struct h2_conn *c);
 void h2_conn_drain(struct h2_conn *c);
 /* Ends the session at once, every stream told by `gone`; the stream is the owner's to close. */
 void h2_conn_free(struct h2_conn *c);
+/* Writes what is queued, as far as the socket takes it. */
+void h2_conn_push(struct h2_conn *c);
 /* Is all that was queued out? */
 bool h2_conn_flushed(const struct h2_conn *c);
 

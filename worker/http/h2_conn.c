@@ -15,12 +15,12 @@
 
 static const uint32_t abuse_most[H2_ABUSE_COUNT] = {
 #define ABUSE(NAME, most, word, help) [H2_ABUSE_##NAME] = (most),
-#include "worker/http/h2_abuse.def"
+#include "shm/h2_abuse.def"
 #undef ABUSE
 };
 const char *const h2_abuse_words[H2_ABUSE_COUNT] = {
 #define ABUSE(NAME, most, word, help) [H2_ABUSE_##NAME] = (word),
-#include "worker/http/h2_abuse.def"
+#include "shm/h2_abuse.def"
 #undef ABUSE
 };
 

@@ -131,6 +131,12 @@ h2_tx_pump(struct h2_conn *c)
 }
 
 void
+h2_conn_push(struct h2_conn *c)
+{
+	h2_tx_pump(c);
+}
+
+void
 h2_tx_soon(struct h2_conn *c)
 {
 	if (!c->feeding)
