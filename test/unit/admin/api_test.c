@@ -610,12 +610,12 @@ certificates_are_told(void **state)
 	    (long long)(clock_wall_us() / 1000000) - 5);
 	f->a.facts = json_loadb(text.p, text.n, 0, NULL);
 	expect_status(
-	    f, request(f, "GET", V1 "/tls/certificates", "", ""), 200, "\"days_left\":-1");
+	    f, request(f, "GET", V1 "/tls/certificates", "", ""), 200, "\"days_left\": -1");
 	json_array_clear(f->a.facts);
 	json_decref(f->a.facts);
 	f->a.facts = json_loads("[{\"id\":\"a\",\"not_after\":4102444800}]", 0, NULL);
 	expect_status(f, request(f, "GET", V1 "/tls/certificates", "", ""), 200,
-	    "\"not_after\":\"2100-01-01T00:00:00");
+	    "\"not_after\": \"2100-01-01T00:00:00");
 	json_decref(f->a.facts);
 	f->a.facts = NULL;
 	gbuf_free(&text);
