@@ -64,6 +64,9 @@ admin_message(struct admin *a, struct msg *m)
 	case MSG_HELLO:
 		api_on_hello(a, m);
 		break;
+	case MSG_FACTS:
+		admin_facts(a, msg_fd(m));
+		break;
 	case MSG_LEVEL:
 		log_set_level(msg_u32(m));
 		break;
@@ -247,6 +250,7 @@ admin_start(struct admin *a, const char **error_r)
 	    admin_listen(a, error_r) < 0)
 		return -1;
 	*error_r = "cannot watch the channels";
+	admin_facts(a, a->h->facts_fd);
 	return admin_watch(a);
 }
 

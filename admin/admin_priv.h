@@ -26,6 +26,7 @@ struct admin {
 	struct metrics *metrics;
 	struct arena *arena;
 	struct table *table;
+	json_t *facts;             /* certificates, for people: an array; NULL: none were told */
 	const char *metrics_error; /* why the metrics listener is not there; NULL when it is, or is
 				      not wanted */
 };
@@ -108,6 +109,9 @@ json_t *endpoint_json(struct admin *a, struct str service, const struct endpoint
 /* How it stands with the console. */
 json_t *console_json(struct call *c);
 
+/* The master tells what there is to know of certificates; the descriptor is taken over. */
+void admin_facts(struct admin *a, int fd);
+
 /* The schemas of openapi.json: those of schemas.def and of the field tables. */
 json_t *openapi_schemas(void);
 /* "string", "Name[]" ... as schemas.def writes types. */
@@ -116,6 +120,9 @@ json_t *openapi_type(struct str type);
 /* /metrics, into out. */
 void openmetrics_write(struct admin *a, struct gbuf *out);
 void openmetrics_console(struct admin *a, struct gbuf *out);
+void openmetrics_certificates(struct admin *a, struct gbuf *out);
+void openmetrics_family(struct gbuf *out, const char *name, const char *type, const char *help);
+void openmetrics_label(struct gbuf *out, const char *name, struct str v); /* escaped */
 void openmetrics_simple(
     struct gbuf *out, const char *name, const char *type, const char *help, uint64_t v);
 

@@ -22,8 +22,8 @@ struct exposition {
 	uint32_t rows, rows_used;
 };
 
-static void
-family(struct gbuf *out, const char *name, const char *type, const char *help)
+void
+openmetrics_family(struct gbuf *out, const char *name, const char *type, const char *help)
 {
 	gbuf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -32,13 +32,13 @@ void
 openmetrics_simple(
     struct gbuf *out, const char *name, const char *type, const char *help, uint64_t v)
 {
-	family(out, name, type, help);
+	openmetrics_family(out, name, type, help);
 	gbuf_printf(out, "%s %" PRIu64 "\n", name, v);
 }
 
 /* A label value: backslash, quote and newline escaped. */
-static void
-label(struct gbuf *out, const char *name, struct str v)
+void
+openmetrics_label(struct gbuf *out, const char *name, struct str v)
 {
 	gbuf_printf(out, "%s=\"", name);
 	for (size_t i = 0; i < v.n; i++) {
@@ -69,7 +69,7 @@ write_proc(struct exposition *x)
 			openmetrics_simple(x->out, m->exported, kind_word(m->kind), m->help,
 			    metric_sum(x->a->metrics, i));
 	}
-	family(x->out, "gateway_errors_total", "counter",
+	openmetrics_family(x->out, "gateway_errors_total", "counter",
 	    "Requests that ended early or were answered here, by reason");
 	for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++)
 		gbuf_printf(x->out, "gateway_errors_total{reason=\"%s\"} %" PRIu64 "\n",
@@ -116,7 +116,7 @@ static void
 row_labels(struct gbuf *out, enum metric_scope scope, struct str name, const char *extra)
 {
 	gbuf_u8(out, '{');
-	label(out, scope == METRIC_ROUTE ? "route" : "service", name);
+	openmetrics_label(out, scope == METRIC_ROUTE ? "route" : "service", name);
 	if (extra[0] != '\0') {
 		const char *eq = strchr(extra, '=');
 
@@ -131,7 +131,7 @@ write_labelled(struct exposition *x, unsigned id, bool first)
 	const struct metric_info *m = &metric_table[id];
 
 	if (first)
-		family(x->out, m->exported, kind_word(m->kind), m->help);
+		openmetrics_family(x->out, m->exported, kind_word(m->kind), m->help);
 	for (uint32_t row = 0; row < x->rows; row++) {
 		struct str name;
 
@@ -166,7 +166,7 @@ write_buckets(struct exposition *x, const struct histogram_info *h, struct str n
 	for (unsigned b = 0; b < METRIC_BUCKETS; b++) {
 		total += buckets[b];
 		gbuf_printf(x->out, "%s_bucket{", h->exported);
-		label(x->out, scope, name);
+		openmetrics_label(x->out, scope, name);
 		if (metric_bucket_us[b] == UINT64_MAX)
 			gbuf_printf(x->out, ",le=\"+Inf\"} %" PRIu64 "\n", total);
 		else
@@ -174,9 +174,9 @@ write_buckets(struct exposition *x, const struct histogram_info *h, struct str n
 			    (double)metric_bucket_us[b] / 1e6, total);
 	}
 	gbuf_printf(x->out, "%s_sum{", h->exported);
-	label(x->out, scope, name);
+	openmetrics_label(x->out, scope, name);
 	gbuf_printf(x->out, "} %.6f\n%s_count{", (double)sum_us / 1e6, h->exported);
-	label(x->out, scope, name);
+	openmetrics_label(x->out, scope, name);
 	gbuf_printf(x->out, "} %" PRIu64 "\n", total);
 }
 
@@ -185,7 +185,7 @@ write_histogram(struct exposition *x, enum histogram_id id)
 {
 	const struct histogram_info *h = &histogram_table[id];
 
-	family(x->out, h->exported, "histogram", h->help);
+	openmetrics_family(x->out, h->exported, "histogram", h->help);
 	for (uint32_t row = 0; row < x->rows; row++) {
 		uint64_t buckets[METRIC_BUCKETS], sum_us;
 		struct str name;
@@ -257,9 +257,9 @@ write_endpoint_set(struct exposition *x, const struct conf_object *o, enum endpo
 		if (endpoint_set_get(&set, i, &e) != 1 || written_before(&set, i, e.name))
 			continue;
 		gbuf_printf(x->out, "%s{", endpoint_series[which].name);
-		label(x->out, "service", o->id);
+		openmetrics_label(x->out, "service", o->id);
 		gbuf_u8(x->out, ',');
-		label(x->out, "endpoint", e.name);
+		openmetrics_label(x->out, "endpoint", e.name);
 		gbuf_printf(x->out, "} %" PRIu64 "\n", endpoint_value(x, &e, which));
 	}
 }
@@ -271,7 +271,7 @@ write_endpoints(struct exposition *x)
 		uint32_t number = 0;
 		struct conf_object o;
 
-		family(x->out, endpoint_series[which].name, endpoint_series[which].type,
+		openmetrics_family(x->out, endpoint_series[which].name, endpoint_series[which].type,
 		    endpoint_series[which].help);
 		while (table_next(x->a->table, CONF_SERVICE, &number, &o) == 1)
 			write_endpoint_set(x, &o, which);
@@ -292,7 +292,7 @@ write_instance(struct exposition *x)
 	    x->out, "gateway_draining", "gauge", "1 while the instance drains", LOAD(p->draining));
 	openmetrics_simple(x->out, "gateway_generation", "gauge",
 	    "Generation of the configuration in force", table_generation(a->table));
-	family(x->out, "gateway_reloads_total", "counter", "Reloads by verdict");
+	openmetrics_family(x->out, "gateway_reloads_total", "counter", "Reloads by verdict");
 	gbuf_printf(
 	    x->out, "gateway_reloads_total{result=\"ok\"} %" PRIu64 "\n", LOAD(p->reloads_ok));
 	gbuf_printf(x->out, "gateway_reloads_total{result=\"failed\"} %" PRIu64 "\n",
@@ -320,7 +320,7 @@ write_instance(struct exposition *x)
 	openmetrics_simple(x->out, "gateway_metric_rows_used", "gauge",
 	    "Metric rows taken by routes and services since the start", x->rows_used);
 	openmetrics_simple(x->out, "gateway_metric_rows", "gauge", "Metric rows", x->rows - 1);
-	family(x->out, "gateway_build_info", "gauge", "Version, as a label");
+	openmetrics_family(x->out, "gateway_build_info", "gauge", "Version, as a label");
 	gbuf_printf(x->out, "gateway_build_info{version=\"%s\"} 1\n", GW_VERSION);
 }
 
@@ -390,7 +390,7 @@ static void
 write_processes(struct exposition *x)
 {
 	for (unsigned which = 0; which < PS_COUNT; which++) {
-		family(x->out, proc_series[which].name, proc_series[which].type,
+		openmetrics_family(x->out, proc_series[which].name, proc_series[which].type,
 		    proc_series[which].help);
 		for (unsigned i = 0; i < PROCS_MAX; i++) {
 			const struct proc_row *row = &x->a->procs->row[i];
@@ -412,6 +412,7 @@ openmetrics_write(struct admin *a, struct gbuf *out)
 	name_rows(&x);
 	write_instance(&x);
 	openmetrics_console(a, out);
+	openmetrics_certificates(a, out);
 	write_proc(&x);
 	write_rows(&x);
 	for (unsigned i = 0; i < HISTOGRAM_COUNT; i++)

@@ -11,6 +11,7 @@
 #include "master/watcher/discovery.h"
 #include "master/watcher/prober.h"
 #include "master/watcher/redis/redis.h"
+#include "master/watcher/secrets/secrets.h"
 #include "worker/worker.h"
 
 #define PROC(KIND, name, main, dac, profile, start, restart, patience, help)                       \

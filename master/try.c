@@ -14,6 +14,7 @@
 #include "conf/keeper.h"
 #include "conf/loader.h"
 #include "conf/show.h"
+#include "master/watcher/secrets/seal.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
@@ -161,6 +162,28 @@ print_all(const struct conf_object *v, uint32_t n)
 	return done == 1 ? 0 : 1;
 }
 
+/* What the secrets process does to what objects name. The descriptor is taken over. */
+static int
+try_seal(int objects)
+{
+	struct seal_in in = {.objects = objects, .now = (int64_t)(clock_wall_us() / 1000000)};
+	struct conf_check report;
+	struct seal_out out;
+	int made;
+
+	check_init(&report);
+	made = seal_make(&in, &out, &report);
+	if (report.text.n > 0)
+		fwrite(report.text.p, 1, report.text.n, stdout);
+	check_free(&report);
+	(void)close(objects);
+	if (made < 0)
+		return 1;
+	(void)close(out.bundle);
+	(void)close(out.facts);
+	return 0;
+}
+
 /* In a child: what keeper does to a change set, and what can be told of it. */
 static int
 try_keeper(const char *conf_file, int fd, bool show)
@@ -176,7 +199,7 @@ try_keeper(const char *conf_file, int fd, bool show)
 	if (!show)
 		status = keeper_try(fd, shm, &wants);
 	if (wants >= 0)
-		(void)close(wants);
+		status = try_seal(wants);
 	if (status != 0 || changeset_open(fd, &c, &error) < 0)
 		return 1;
 	v = objects_of(&c, &n);

@@ -57,40 +57,59 @@ handshake_late(struct conn *c)
 	handshake_failed(c, M_PROC_TLS_FAIL_TIMEOUT, "not complete in time");
 }
 
-/* A record of TLS begins with 22; a method's name with a capital letter. */
-static bool
-is_http(char first)
+/* Does a request of plain HTTP begin here? 1 or 0, -1: not to be told yet. */
+static int
+is_http(struct str s)
 {
-	return first >= 'A' && first <= 'Z';
+	static const struct str methods[] = {STR("GET "), STR("HEAD "), STR("POST "), STR("PUT "),
+	    STR("DELETE "), STR("OPTIONS "), STR("PATCH "), STR("TRACE "), STR("CONNECT ")};
+
+	for (unsigned i = 0; i < ARRAY_LEN(methods); i++) {
+		if (str_starts(s, methods[i]))
+			return 1;
+		if (str_starts(methods[i], s))
+			return -1;
+	}
+	return 0;
 }
 
-/* The first octet is looked at where the kernel has it. 1 TLS has begun, or plain HTTP goes on. */
+static int
+handshake_accept(struct conn *c, void (*on_event)(struct stream *))
+{
+	struct listener *l = c->listener;
+	const char *error = "";
+
+	if (l->tls == NULL) {
+		handshake_failed(c, M_PROC_TLS_FAIL_UNREADY,
+		    "no certificates, or settings that cannot be put to use");
+		return -1;
+	}
+	if (tls_accept(&c->h1.stream, l->tls, l, on_event, &error) > 0)
+		return 1;
+	handshake_failed(c, M_PROC_TLS_FAIL_OTHER, error);
+	return -1;
+}
+
+/* The first octets are looked at where the kernel has them. 1 TLS has begun, or plain HTTP goes on.
+ */
 static int
 handshake_begin(struct conn *c, void (*on_event)(struct stream *))
 {
 	struct stream *s = &c->h1.stream;
-	struct listener *l = c->listener;
-	const char *error = "";
-	char first;
-	ssize_t n = stream_peek(s, &first, 1);
+	char first[8];
+	ssize_t n = stream_peek(s, first, sizeof(first));
+	int http;
 
 	if (n < 0) /* who leaves without an octet leaves without a word */
 		return n == STREAM_AGAIN ? 0 : -1;
-	if (is_http(first)) {
-		handshake_failed(c, M_PROC_TLS_FAIL_PROTOCOL, "plain HTTP");
-		c->misled = true;
-		return 1;
-	}
-	if (l->tls == NULL) {
-		handshake_failed(c, M_PROC_TLS_FAIL_UNREADY,
-		    "no certificates, or settings that "
-		    "cannot be put to use");
-		return -1;
-	}
-	if (tls_accept(s, l->tls, l, on_event, &error) > 0)
-		return 1;
-	handshake_failed(c, M_PROC_TLS_FAIL_OTHER, error);
-	return -1;
+	http = is_http(str_n(first, (size_t)n));
+	if (http < 0 && !s->hup)
+		return 0;
+	if (http <= 0)
+		return handshake_accept(c, on_event);
+	handshake_failed(c, M_PROC_TLS_FAIL_PROTOCOL, "plain HTTP");
+	c->misled = true;
+	return 1;
 }
 
 static int

@@ -17,6 +17,7 @@
 #include "worker/keyring.h"
 #include "worker/plan.h"
 #include "worker/req_life.h"
+#include "worker/trim.h"
 #include "worker/up/up.h"
 #include "worker/worker.h"
 #include "worker/worker_priv.h"
@@ -383,6 +384,7 @@ worker_set_up(struct worker *w, const char **error_r)
 	w->up = up_new(w->loop, w->arena, w->h->slot, w->metrics, &w->bufs);
 	worker_keys(w);
 	accept_init(w);
+	trim_start(w);
 	*error_r = "the map holds no settings that can be read";
 	return generation_check(w);
 }

@@ -58,6 +58,7 @@ struct worker {
 	struct list conns[CONN_STATE_COUNT];
 	struct list free_reqs;
 	struct list websockets; /* struct websocket, the open ones */
+	struct timer trim_timer;
 	unsigned n_conns;
 	unsigned max_conns;
 	bool paused; /* accepting: for want of descriptors, or at the limit */

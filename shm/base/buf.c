@@ -45,6 +45,16 @@ buf_pool_fini(struct buf_pool *pool)
 		free(pool_pop(pool));
 }
 
+unsigned
+buf_pool_trim(struct buf_pool *pool, unsigned keep)
+{
+	unsigned n = pool->n_free > keep ? (pool->n_free - keep + 1) / 2 : 0;
+
+	for (unsigned i = 0; i < n; i++)
+		free(pool_pop(pool));
+	return n;
+}
+
 static void
 memory_give(struct buf_pool *pool, void *p, uint32_t cap)
 {

@@ -23,6 +23,8 @@ struct buf_pool {
 
 void buf_pool_init(struct buf_pool *pool, uint32_t size, unsigned max_free);
 void buf_pool_fini(struct buf_pool *pool);
+/* Frees half of what lies about beyond `keep`; returns how many. */
+unsigned buf_pool_trim(struct buf_pool *pool, unsigned keep);
 
 /* no-op when b->cap >= min_cap; keeps content */
 void buf_take(struct buf *b, struct buf_pool *pool, uint32_t min_cap);

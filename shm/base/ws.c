@@ -39,6 +39,21 @@ ws_pool_fini(struct ws_pool *pool)
 	pool->n_free = 0;
 }
 
+unsigned
+ws_pool_trim(struct ws_pool *pool, unsigned keep)
+{
+	unsigned n = pool->n_free > keep ? (pool->n_free - keep + 1) / 2 : 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct ws_block *b = pool->free;
+
+		pool->free = b->next;
+		pool->n_free--;
+		free(b);
+	}
+	return n;
+}
+
 void
 ws_init(struct ws *ws, struct ws_pool *pool, size_t limit)
 {

@@ -40,6 +40,8 @@ struct ws_mark {
 
 void ws_pool_init(struct ws_pool *pool, size_t block_size, unsigned max_free);
 void ws_pool_fini(struct ws_pool *pool);
+/* Frees half of the blocks that lie about beyond `keep`; returns how many. */
+unsigned ws_pool_trim(struct ws_pool *pool, unsigned keep);
 
 void ws_init(struct ws *ws, struct ws_pool *pool, size_t limit); /* allocates nothing yet */
 /* runs clean-ups newest first, returns all blocks; ws can be used again */

@@ -8,12 +8,17 @@
         x.respond(200, {"X-A": "b"}, b"body")
     with Backend(slow) as b: ... b.url, b.requests, b.connections
 
-A handler may also send raw bytes (x.send), close (x.close) or reset (x.reset), and then nothing more is
-read from that connection.
+A handler may also send raw bytes (x.send), close (x.close), over TLS without saying so (x.cut), or reset
+(x.reset), and then nothing more is read from that connection.
+
+    with Backend(tls=server_tls(leaf)) as b: ... b.handshakes, b.refusals
+
+`before` is called with each accepted socket, before TLS: for what comes in front of it.
 """
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 
@@ -62,11 +67,26 @@ class Exchange:
             "headers": r.headers, "trailers": r.trailers, "body": r.body.decode("latin-1")}).encode())
 
     def close(self):
+        sock = self.wire.sock
+        if isinstance(sock, ssl.SSLSocket):
+            try:
+                sock.settimeout(2)
+                sock = sock.unwrap()  # close_notify
+            except (OSError, ValueError):
+                pass
+        self._close(sock)
+
+    def cut(self):
+        """An end of TCP and none of TLS."""
+        self._close(self.wire.sock)
+
+    def _close(self, sock):
         self.open = False
         try:
-            self.wire.sock.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+        sock.close()
         self.wire.close()
 
     def reset(self):
@@ -85,15 +105,37 @@ def echo(x):
     x.echo()
 
 
+def server_tls(leaf, client_ca=None, version=None, required=True):
+    """The server's side of TLS with this certificate (pki.Certificate). client_ca: clients show one of its."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(leaf.chain, leaf.key)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+        context.load_verify_locations(client_ca.bundle)
+    return context
+
+
+class Handshake:
+    """What a backend saw of one."""
+
+    def __init__(self, sock, sni):
+        self.sni, self.version, self.reused = sni, sock.version(), sock.session_reused
+        self.peer = sock.getpeercert(binary_form=True)
+
+
 class Backend:
     """A server on a port of its own. family: "inet", "inet6" or "unix" (path)."""
 
     def __init__(self, handler=echo, name="backend", family="inet", path=None, port=None,
-                 read_body=True, start=True, host="127.0.0.1"):
+                 read_body=True, start=True, host="127.0.0.1", tls=None, before=None):
         self.host = host  # inet: where it listens
         self.handler, self.name, self.family, self.path = handler, name, family, path
         self.read_body = read_body  # False: the handler reads the body, or not, by x.wire
         self.requests, self.errors = [], []
+        self.tls, self.before = tls, before
+        self.handshakes, self.refusals = [], []  # over TLS: Handshake, and exceptions of those that failed
         self.connections = 0        # accepted so far
         self.open = 0               # open now
         self.lock = threading.Lock()
@@ -114,7 +156,8 @@ class Backend:
         """As the gateway's configuration wants it."""
         if self.family == "unix":
             return f"unix:{self.path}"
-        return f"http://[::1]:{self.port}" if self.family == "inet6" else f"http://{self.host}:{self.port}"
+        host = "[::1]" if self.family == "inet6" else self.host
+        return f"http{'s' if self.tls else ''}://{host}:{self.port}"
 
     def start(self):
         kind = {"inet": socket.AF_INET, "inet6": socket.AF_INET6, "unix": socket.AF_UNIX}[self.family]
@@ -172,14 +215,36 @@ class Backend:
                 self._socks.add(sock)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
-    def _serve(self, sock):
-        wire = Wire(sock)
+    def _secure(self, sock):
+        """The same connection behind its handshake."""
+        def note(s, name, _):
+            s.sni = name
+        self.tls.sni_callback = note
+        plain = sock
         try:
+            sock = self.tls.wrap_socket(sock, server_side=True)
+        except OSError as e:
+            self.refusals.append(e)
+            raise
+        self.handshakes.append(Handshake(sock, getattr(sock, "sni", None)))
+        with self.lock:
+            self._socks.discard(plain)
+            self._socks.add(sock)
+        return sock
+
+    def _serve(self, sock):
+        wire = None
+        try:
+            if self.before:
+                self.before(sock)
+            if self.tls:
+                sock = self._secure(sock)
+            wire = Wire(sock)
             self._exchanges(wire)
         except (OSError, ValueError):
             pass  # the gateway went away, or the handler closed: the test looks at the client's side
         except WireError as e:
-            if wire.buf:
+            if wire and wire.buf:
                 self.errors.append(str(e))
         except Exception as e:  # pylint: disable=broad-except
             self.errors.append(repr(e))

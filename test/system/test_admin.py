@@ -77,6 +77,7 @@ COMMANDS = {
     "endpoints add": ("s http://127.0.0.9:99", ["endpoints", "replaced"], ["changed", "changes"]),
     "endpoints remove": ("s 127.0.0.9:99", ["endpoints", "replaced"], ["changed", "changes"]),
     "endpoints reset": ("s", ["endpoints"], ["changed", "changes"]),
+    "certificates": ("", ["ID", "NAMES", "EXPIRES", "STATE"], None),  # its JSON is a list: unit/admin
     "workers": ("", ["KIND", "PID", "keeper", "worker"], ["processes"]),
     "stats": ("", ["gateway_http_requests_total"], ["counters", "reasons"]),
     "metrics": ("", ["# TYPE gateway_http_requests_total counter"], None),

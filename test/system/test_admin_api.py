@@ -477,6 +477,7 @@ def test_the_description_is_whole(site, api):
 # What each call is asked with: (path arguments, query, body, status).
 EXAMPLES = {
     ("GET", "/status"): {}, ("GET", "/state"): {}, ("GET", "/workers"): {}, ("GET", "/stats"): {},
+    ("GET", "/tls/certificates"): {},
     ("GET", "/listeners"): {"query": "limit=1"}, ("GET", "/services"): {"query": "q=s&source=file"},
     ("GET", "/routes"): {"query": "service=s&after=a"},
     ("POST", "/listeners"): {"body": {"id": "l2", "address": "127.0.0.1:@free@"}, "status": 201},

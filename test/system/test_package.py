@@ -232,7 +232,7 @@ def test_rpm_headers(unpacked):
         assert re.search(rf"(?m)^cn {name}$", flags), flags
     scripts = good("rpm", "-qp", "--scripts", package)
     assert "systemctl" in scripts and scripts.count("gateway.service") >= 2
-    for kind in ("keeper", "worker", "prober", "logger", "admin", "loader", "redis", "discovery"):
+    for kind in ("keeper", "worker", "prober", "logger", "admin", "loader", "redis", "discovery", "secrets"):
         assert kind in scripts
     owned = good("rpm", "-qpl", package).split()
     assert not [f for f in owned if f.startswith("/usr/local") or f.endswith((".c", ".h", ".o"))]

@@ -12,7 +12,7 @@ from gateway import SLOW, until
 from pki import replace
 from tls import (NAME, SITE, certificate, change, client, context, no_clients, peer, s_client, site, tls_address,
                  tls_url, worker_of)
-from wire import raw
+from wire import ask
 
 both = pytest.mark.parametrize("version", ["1.2", "1.3"])
 FLAG = {"1.2": "-tls1_2", "1.3": "-tls1_3"}
@@ -372,13 +372,20 @@ def test_crl_that_is_over(simple, pki, clients):
 @both
 def test_resumed_client_is_the_same(simple, clients, version):
     """A resumed connection has the identity of the first one: policies see the same client. S-SEC-4"""
-    gw = simple(MTLS % ("required", clients["ca"].cert, ""))
+    gw = simple(MTLS % ("optional", clients["ca"].cert, ""), route='''policies = (
+                { policy = "client_certificate"; subjects = [ "CN=good,O=Example" ]; } );''')
     session, flag = gw.dir / "session", FLAG[version]
     full(gw, session, flag, cert=clients["good"])
-    assert again(gw, session, flag, cert=clients["good"])
-    lines = gw.access_log(2, lambda a: a.get("host") == NAME)
-    who = [{k: v for k, v in a.items() if k.startswith(("tls_client", "client_cert", "tls_subject"))} for a in lines]
-    assert who[0] and who[0] == who[1] and "good" in json.dumps(who[0]), lines
+    for _ in range(4):
+        assert again(gw, session, flag, cert=clients["good"])
+    lines = gw.access_log(5, lambda a: a.get("host") == NAME)
+    assert {a["client_cert"] for a in lines} == {"CN=good,O=Example"}
+    assert [a.get("tls_resumed", False) for a in lines] == [False] + [True] * 4
+    for other in (None, clients["deep"]):
+        assert s_client(gw, flag, cert=other).status == 403
+        assert s_client(gw, flag, "-sess_out", gw.dir / "other", cert=other).status == 403
+        assert s_client(gw, flag, "-sess_in", gw.dir / "other", cert=other).status == 403
+    assert gw.access_log(6, lambda a: a.get("reason") == "client_certificate")
 
 
 @both
@@ -409,11 +416,11 @@ def test_resumption_ends_with_the_certificate(simple, pki, clients):
 def test_svids_of_clients(simple, pki):
     """Clients of a SPIFFE trust domain: its SVIDs and nobody else's. R-2.5"""
     ca = pki.ca("mesh")
-    gw = simple(MTLS % ("required", ca.cert, 'trust_domain = "mesh.example";'))
+    gw = simple(MTLS % ("required", ca.cert, 'trust_domain = "mesh.example";'), route='''policies = (
+                { policy = "client_certificate"; spiffe = [ "spiffe://mesh.example/ns/shop/*" ]; } );''')
     good = pki.leaf(ca=ca, spiffe="spiffe://mesh.example/ns/shop/sa/web")
     assert s_client(gw, cert=good).status == 200
-    line = gw.access_log(1, lambda a: a.get("host") == NAME)[0]
-    assert "spiffe://mesh.example/ns/shop/sa/web" in json.dumps(line), line
+    assert s_client(gw, cert=pki.leaf(ca=ca, spiffe="spiffe://mesh.example/ns/other")).status == 403
     for bad in (pki.leaf(ca=ca, spiffe="spiffe://other.example/ns/shop/sa/web"),
                 pki.leaf("web.mesh.example", ca=ca, client=True),
                 pki.leaf(ca=ca, spiffe="spiffe://mesh.example.evil/a"),
@@ -442,11 +449,13 @@ def test_many_connections_in_all_workers(simple, pki, version):
     no_clients(gw)
 
 
-def test_plain_http_at_the_tls_port(simple):
-    """No octet of an answer to who does not speak TLS but, at most, an alert; the listener goes on."""
-    gw = simple()
-    answer = raw(tls_address(gw), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert len(answer) <= 7 and b"HTTP" not in answer, answer
+def test_plain_http_at_the_tls_port(simple, backend):
+    """Who forgot TLS is told so, and nothing of it reaches a service."""
+    origin = backend()
+    gw = simple(origin=origin)
+    answer = ask(tls_address(gw), "GET", "/")
+    assert answer.status == 400 and b"plain_http" in answer.body and answer.get("Connection") == "close"
+    assert not origin.requests
     assert s_client(gw).status == 200
     no_clients(gw)
 

@@ -58,7 +58,7 @@ def alert_of(octets):
 
 
 GARBAGE = {
-    "http": b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "nearly http": b"GETS / HTTP/1.1\r\nHost: a.example\r\n\r\n",
     "zeros": bytes(2000),
     "text": b"hello, this is not TLS\n" * 50,
     "random": os.urandom(5000),

@@ -215,22 +215,20 @@ tls_write(struct stream *s, const struct iovec *v, int n)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* close_notify: true when it is out, or never will be. */
+/* close_notify: true when it is out, or never will be. A second SSL_shutdown would read. */
 static bool
 notify(struct tls *t)
 {
 	struct stream *s = t->s;
-	int rc;
 
-	if (s->connecting || s->err != 0 || t->read_failed ||
-	    (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN) != 0)
+	if (s->connecting || s->err != 0 || t->read_failed || t->notified)
 		return true;
 	if (t->sealed > 0)
 		return false;
 	ERR_clear_error();
-	rc = SSL_shutdown(t->ssl);
+	t->notified = SSL_shutdown(t->ssl) >= 0 || t->raw_writable;
 	ERR_clear_error();
-	return rc >= 0 || t->raw_writable;
+	return t->notified;
 }
 
 /* TCP stays open for what is yet to be read. */

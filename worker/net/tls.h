@@ -126,6 +126,8 @@ struct tls_facts {
 	struct str not_after;       /* RFC 3339 */
 };
 const struct tls_facts *tls_facts(const struct stream *s);
+/* The same as facts' `resumed`, where nothing else is asked: it allocates nothing. */
+bool tls_resumed(const struct stream *s);
 
 /* A stream that did its duty stays silent: 1 fine, 0 octets or an end came. Session tickets and
  * key updates are taken in on the way. Called by stream_idle_ok. */

@@ -128,6 +128,7 @@ servers(struct tls_ctx *c, const struct tls_client_opts *o, const char **error_r
 	SSL_CTX_set_verify(c->ssl, o->conf->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	if (!o->conf->verify) {
 		tls_ctx_judge(c, "anybody", STR_NONE);
+		SSL_CTX_set_cert_verify_callback(c->ssl, tls_peer_anybody, NULL);
 		return 1;
 	}
 	spiffe(c, o->conf);

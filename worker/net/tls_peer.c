@@ -115,30 +115,32 @@ tls_peer_verify(X509_STORE_CTX *x, void *arg UNUSED)
 	struct tls *t = tls_of(ssl);
 
 	if (X509_verify_cert(x) != 1)
-		return SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE;
+		return 0;
 	if (tls_peer_fits(t, X509_STORE_CTX_get0_cert(x)) == 1)
 		return 1;
 	X509_STORE_CTX_set_error(x, X509_V_ERR_APPLICATION_VERIFICATION);
 	return 0;
 }
 
+int
+tls_peer_anybody(X509_STORE_CTX *x UNUSED, void *arg UNUSED)
+{
+	return 1;
+}
+
 /* --- facts ------------------------------------------------------------------------------------ */
 
+/* One piece of memory, of the size it takes: there may be one for each connection. */
 struct tls_kept {
 	struct tls_facts facts;
-	struct ws ws;
+	char text[];
 };
 
 void
 tls_kept_free(struct tls_kept **kp)
 {
-	struct tls_kept *k = *kp;
-
+	free(*kp);
 	*kp = NULL;
-	if (k == NULL)
-		return;
-	ws_free(&k->ws);
-	free(k);
 }
 
 static struct str
@@ -222,32 +224,55 @@ sni_text(const SSL *ssl, struct ws *ws)
 	return z != NULL ? ws_str(ws, tls_sni_clean(z, room)) : STR("");
 }
 
-static struct tls_kept *
-kept_new(const struct tls *t)
+static struct tls_facts
+facts_of(const struct tls *t, struct ws *ws)
 {
-	struct tls_kept *k = xcalloc(1, sizeof(*k));
 	X509 *leaf = SSL_get0_peer_certificate(t->ssl);
 	const unsigned char *alpn = NULL;
+	struct tls_facts f = {.resumed = SSL_session_reused(t->ssl) == 1};
 	unsigned n = 0;
 
-	ws_init(&k->ws, NULL, 0);
 	SSL_get0_alpn_selected(t->ssl, &alpn, &n);
-	k->facts = (struct tls_facts){.version = str_of(SSL_get_version(t->ssl)),
-	    .cipher = str_of(SSL_CIPHER_get_name(SSL_get_current_cipher(t->ssl))),
-	    .sni = sni_text(t->ssl, &k->ws),
-	    .alpn = n > 0 ? ws_str(&k->ws, str_n((const char *)alpn, n)) : STR(""),
-	    .resumed = SSL_session_reused(t->ssl) == 1,
-	    .subject = STR(""),
-	    .issuer = STR(""),
-	    .serial = STR(""),
-	    .fingerprint = STR(""),
-	    .spiffe = STR(""),
-	    .dns = STR(""),
-	    .email = STR(""),
-	    .not_after = STR("")};
+	f.version = str_of(SSL_get_version(t->ssl));
+	f.cipher = str_of(SSL_CIPHER_get_name(SSL_get_current_cipher(t->ssl)));
+	f.sni = sni_text(t->ssl, ws);
+	f.alpn = str_n((const char *)alpn, n);
 	if (leaf != NULL && t->ctx->verify)
-		facts_peer(&k->facts, leaf, &k->ws);
+		facts_peer(&f, leaf, ws);
 	ERR_clear_error();
+	return f;
+}
+
+#define TEXT(member) offsetof(struct tls_facts, member)
+static const size_t texts[] = {TEXT(version), TEXT(cipher), TEXT(sni), TEXT(alpn), TEXT(subject),
+    TEXT(issuer), TEXT(serial), TEXT(fingerprint), TEXT(spiffe), TEXT(dns), TEXT(email),
+    TEXT(not_after)};
+
+static struct str *
+text_at(struct tls_facts *f, size_t i)
+{
+	return (struct str *)(void *)((char *)f + texts[i]);
+}
+
+static struct tls_kept *
+kept_new(struct tls_facts *f)
+{
+	struct tls_kept *k;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		n += text_at(f, i)->n;
+	k = xmalloc(sizeof(*k) + n);
+	k->facts = *f;
+	n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct str *to = text_at(&k->facts, i);
+
+		if (to->n > 0)
+			memcpy(k->text + n, to->p, to->n);
+		to->p = k->text + n;
+		n += to->n;
+	}
 	return k;
 }
 
@@ -255,10 +280,24 @@ const struct tls_facts *
 tls_facts(const struct stream *s)
 {
 	struct tls *t = s->layer;
+	struct tls_facts f;
+	struct ws ws;
 
 	if (t == NULL || s->connecting || s->refused)
 		return NULL;
-	if (t->kept == NULL)
-		t->kept = kept_new(t);
+	if (t->kept != NULL)
+		return &t->kept->facts;
+	ws_init(&ws, NULL, 0);
+	f = facts_of(t, &ws);
+	t->kept = kept_new(&f);
+	ws_free(&ws);
 	return &t->kept->facts;
+}
+
+bool
+tls_resumed(const struct stream *s)
+{
+	const struct tls *t = s->layer;
+
+	return t != NULL && SSL_session_reused(t->ssl) == 1;
 }

@@ -5,9 +5,12 @@
  *	tls.c          the stream: octets, the handshake, the end
  *	tls_bio.c      OpenSSL's way to the socket
  *	tls_ctx.c      profiles: what both sides have in common
- *	tls_server.c   ... of listeners, SNI, ALPN, stapling      tls_client.c  ... to upstreams,
- *sessions tls_cert.c     certificates, keys, trust                tls_ticket.c  session tickets
- *	tls_peer.c     who the peer is: SPIFFE, facts           tls_error.c   words and reasons
+ *	tls_accept.c   of listeners: settings, SNI, ALPN, stapling
+ *	tls_connect.c  to upstreams: names, sessions
+ *	tls_cert.c     certificates, keys, trust
+ *	tls_ticket.c   session tickets
+ *	tls_peer.c     who the peer is: SPIFFE, facts
+ *	tls_error.c    words and reasons
  */
 #ifndef GW_TLS_PRIV_H
 #define GW_TLS_PRIV_H
@@ -80,6 +83,7 @@ struct tls {
 	bool read_wants_write;
 	bool read_failed;
 	bool notify_due; /* close_notify waits for room */
+	bool notified;   /* it is out */
 };
 
 /* --- tls_bio.c --- */
@@ -135,7 +139,9 @@ int tls_tickets_use(struct tls_ctx *c, const char **error_r) NODISCARD;
 /* The certificate is of the domain, and of the ids, the profile asks for: 1; -1 and t has failed.
  */
 int tls_peer_fits(struct tls *t, X509 *leaf) NODISCARD;
-int tls_peer_verify(X509_STORE_CTX *x, void *arg); /* for SSL_CTX_set_cert_verify_callback */
+/* For SSL_CTX_set_cert_verify_callback. */
+int tls_peer_verify(X509_STORE_CTX *x, void *arg);
+int tls_peer_anybody(X509_STORE_CTX *x, void *arg);
 bool tls_peer_expired(const X509 *leaf);
 void tls_kept_free(struct tls_kept **k);
 

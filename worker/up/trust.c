@@ -88,20 +88,14 @@ trust_part(struct trust_part *p, enum bundle_kind kind, struct str ref)
 	*p = (struct trust_part){.kind = kind, .ref = ref};
 }
 
-/* Trust is asked for where somebody is verified: by host name, by default against what the system
- * trusts, or by SPIFFE id. */
+/* Whom to trust matters where somebody is verified: by default, what the system trusts. */
 static void
 trust_parts(const struct conf_service_tls *c, struct trust_part v[TRUST_PARTS], struct ws *ws)
 {
-	bool spiffe = c->spiffe.trust_domain.n > 0;
-	struct str ca = STR_NONE;
+	struct str ca = c->ca.n > 0 ? tls_ref(c->ca, ws) : TLS_REF_SYSTEM;
 
-	if (c->ca.n > 0)
-		ca = tls_ref(c->ca, ws);
-	else if (c->verify && !spiffe)
-		ca = TLS_REF_SYSTEM;
-	trust_part(&v[TRUST_CA], BUNDLE_CHAIN, ca);
-	trust_part(&v[TRUST_CRL], BUNDLE_CRL, tls_ref(c->crl, ws));
+	trust_part(&v[TRUST_CA], BUNDLE_CHAIN, c->verify ? ca : STR_NONE);
+	trust_part(&v[TRUST_CRL], BUNDLE_CRL, c->verify ? tls_ref(c->crl, ws) : STR_NONE);
 	trust_part(&v[TRUST_CHAIN], BUNDLE_CHAIN, tls_ref(c->certificate, ws));
 	trust_part(&v[TRUST_KEY], BUNDLE_KEY, tls_ref(c->key, ws));
 }

@@ -60,7 +60,7 @@ link_close(struct link *l)
 	if (l->state == LINK_CLOSED)
 		return;
 	l->state = LINK_CLOSED;
-	stream_close(l->s);
+	stream_close(&l->s);
 	timer_stop(&l->timer);
 	defer_cancel(&l->more);
 	resp_free(&l->resp);
@@ -95,8 +95,8 @@ link_fail(struct link *l, enum link_end how, const char *fmt, ...)
 static void
 fail_stream(struct link *l)
 {
-	const char *tls = l->o->tls != NULL ? tls_client_error(&l->tls) : "";
-	int err = l->tls.tcp.err != 0 ? l->tls.tcp.err : l->s->err;
+	const char *tls = tls_error(&l->s);
+	int err = l->s.err;
 
 	link_fail(l, LINK_FAILED, "%s",
 	    tls[0] != '\0' ? tls : (err != 0 ? strerror(err) : "the connection broke"));
@@ -190,7 +190,7 @@ fill(struct link *l)
 	unsigned reads = 0;
 	ssize_t n;
 
-	while ((n = stream_read(l->s, octets, sizeof(octets))) > 0) {
+	while ((n = stream_read(&l->s, octets, sizeof(octets))) > 0) {
 		if (resp_feed(l->resp, str_n(octets, (size_t)n), &error) < 0) {
 			link_fail(l, LINK_FAILED, "%s", error);
 			return;
@@ -218,7 +218,7 @@ flush(struct link *l)
 {
 	while (l->out_at < l->out.n) {
 		struct iovec v = {l->out.p + l->out_at, l->out.n - l->out_at};
-		ssize_t n = stream_write(l->s, &v, 1);
+		ssize_t n = stream_write(&l->s, &v, 1);
 
 		if (n == STREAM_ERROR) {
 			fail_stream(l);
@@ -371,9 +371,9 @@ work(struct link *l)
 {
 	uint64_t serial = l->serial;
 
-	if (l->s->connecting)
+	if (l->s.connecting)
 		return;
-	if (l->s->refused) {
+	if (l->s.refused) {
 		fail_stream(l);
 		return;
 	}
@@ -389,27 +389,25 @@ on_more(struct defer *d)
 }
 
 static void
-on_plain(struct stream *s)
+on_stream(struct stream *s)
 {
-	work(container_of(s, struct link, tls.tcp));
-}
-
-static void
-on_tls(struct stream *s)
-{
-	work(container_of(s, struct link, tls.s));
+	work(container_of(s, struct link, s));
 }
 
 static int
 start_tls(struct link *l, struct str host)
 {
-	struct str name = l->o->server_name.n > 0 ? l->o->server_name : host;
+	struct tls_how how = {.name = l->o->server_name.n > 0 ? l->o->server_name : host};
 	const char *error = "";
 
-	l->s = &l->tls.s;
-	if (tls_client_start(&l->tls, l->o->tls, name, on_tls, &error) == 1)
+	if (tls_connect(&l->s, l->o->tls, &how, on_stream, &error) < 0) {
+		snprintf(l->why, sizeof(l->why), "%s", error);
+		return -1;
+	}
+	if (!l->s.refused)
 		return 1;
-	snprintf(l->why, sizeof(l->why), "%s", error);
+	snprintf(l->why, sizeof(l->why), "%s", tls_error(&l->s));
+	stream_close(&l->s);
 	return -1;
 }
 
@@ -418,13 +416,12 @@ link_open(struct link *l, const struct addr *to, struct str host)
 {
 	BUG_ON(l->state != LINK_CLOSED);
 	l->serial++;
-	l->s = &l->tls.tcp;
-	if (stream_tcp_connect(&l->tls.tcp, l->o->loop, to, on_plain) < 0) {
-		snprintf(l->why, sizeof(l->why), "%s", strerror(l->tls.tcp.err));
+	if (stream_tcp_connect(&l->s, l->o->loop, to, on_stream) < 0) {
+		snprintf(l->why, sizeof(l->why), "%s", strerror(l->s.err));
 		return -1;
 	}
 	if (to->family != AF_UNIX)
-		watch_over(l->tls.tcp.watch.fd, l->o->command_ms);
+		watch_over(l->s.watch.fd, l->o->command_ms);
 	if (l->o->tls != NULL && start_tls(l, host) < 0)
 		return -1;
 	l->state = LINK_OPENING;

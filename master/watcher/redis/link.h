@@ -12,7 +12,7 @@
 #include "master/watcher/redis/resp.h"
 #include "shm/base/list.h"
 #include "shm/base/loop.h"
-#include "worker/net/tls_client.h"
+#include "worker/net/tls.h"
 
 /* r: the last reply, or the first that is an error; NULL: the connection went before it came. */
 typedef void link_reply_f(void *arg, const struct reply *r);
@@ -21,9 +21,9 @@ struct link_opts { /* borrowed for the link's life */
 	struct loop *loop;
 	struct str username, password; /* empty: none */
 	int64_t database;
-	struct str name;            /* CLIENT SETNAME; empty: no name */
-	struct tls_client_ctx *tls; /* NULL: plain */
-	struct str server_name;     /* TLS: empty: the host */
+	struct str name;        /* CLIENT SETNAME; empty: no name */
+	struct tls_ctx *tls;    /* NULL: plain */
+	struct str server_name; /* TLS: empty: the host */
 	uint64_t connect_ms, command_ms;
 };
 
@@ -33,8 +33,7 @@ enum link_end { LINK_FAILED, LINK_TIMEOUT };
 struct link {
 	const struct link_opts *o;
 	enum link_state state;
-	struct tls_client tls; /* its tcp stream is the plain one too */
-	struct stream *s;
+	struct stream s;
 	struct resp *resp;
 	struct gbuf out;
 	size_t out_at;

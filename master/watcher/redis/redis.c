@@ -25,6 +25,7 @@
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/rnd.h"
+#include "worker/net/x509.h"
 
 #define LINE_RETRY_MS 10   /* the keeper's line is full */
 #define ASK_AGAIN_MS  2000 /* the keeper's position */
@@ -34,7 +35,7 @@ static struct redis {
 	struct ws ws;
 	struct conf_settings s;
 	struct secrets *secrets;
-	struct tls_client_ctx *tls;
+	struct tls_ctx *tls;
 	struct keys keys;
 	struct conn conn;
 	struct bell bell;
@@ -450,17 +451,46 @@ secret(struct str ref)
 	return value;
 }
 
+/* What a setting stands for is PEM, TLS takes DER. Kept for the process's life, as the secrets are.
+ */
+static int
+pem(const char *what, struct str setting,
+    int (*to_der)(struct str pem, struct gbuf *der_r, const char **error_r), struct str *der_r,
+    const char **error_r)
+{
+	static char words[256];
+	struct str text = secret(secret_path_ref(setting, &redis.ws));
+	struct gbuf der = {.n = 0};
+	const char *error = "";
+
+	if (text.n == 0)
+		return 1;
+	if (to_der(text, &der, &error) < 0) {
+		snprintf(words, sizeof(words), "%s: %s", what, error);
+		*error_r = words;
+		return -1;
+	}
+	*der_r = ws_str(&redis.ws, str_n(der.p, der.n));
+	explicit_bzero(der.p, der.n);
+	gbuf_free(&der);
+	return 1;
+}
+
 static int
 make_tls(const char **error_r)
 {
-	struct tls_client_opts o = {.verify = redis.s.redis.tls.verify};
+	const struct conf_service_tls conf = {
+	    .verify = redis.s.redis.tls.verify, .min_version = TLS_1_2};
+	struct tls_client_opts o = {.conf = &conf};
 
 	if (!redis.s.redis.tls.enabled)
 		return 1;
-	o.ca = secret(secret_path_ref(redis.s.redis.tls.ca, &redis.ws));
-	o.certificate = secret(secret_path_ref(redis.s.redis.tls.certificate, &redis.ws));
-	o.key = secret(secret_path_ref(redis.s.redis.tls.key, &redis.ws));
-	redis.tls = tls_client_ctx_new(&o, error_r);
+	if (pem("CA certificates", redis.s.redis.tls.ca, x509_chain, &o.ca, error_r) < 0 ||
+	    pem("client certificate", redis.s.redis.tls.certificate, x509_chain, &o.chain,
+		error_r) < 0 ||
+	    pem("client key", redis.s.redis.tls.key, x509_key, &o.key, error_r) < 0)
+		return -1;
+	redis.tls = tls_client_new(&o, error_r);
 	return redis.tls != NULL ? 1 : -1;
 }
 

@@ -14,6 +14,7 @@
 #include "conf/boot.h"
 #include "conf/document.h"
 #include "conf/match.h"
+#include "shm/base/clock.h"
 #include "test/unit/conf/kit.h"
 
 #define V1 "/api/gateway/v1"
@@ -594,6 +595,32 @@ ids_begin_anywhere(void **state)
 	assert_int_not_equal(other.next_id, f->a.server.next_id);
 }
 
+/* S-SEC-4: certificates as people read them. */
+static void
+certificates_are_told(void **state)
+{
+	struct fixture *f = *state;
+	struct gbuf text = {0};
+
+	expect_status(
+	    f, request(f, "GET", V1 "/tls/certificates", "", ""), 200, "\"certificates\"");
+	gbuf_printf(&text,
+	    "[{\"id\":\"a\",\"used_by\":\"certificate\",\"state\":\"ok\",\"not_before\":0,"
+	    "\"not_after\":%lld}]",
+	    (long long)(clock_wall_us() / 1000000) - 5);
+	f->a.facts = json_loadb(text.p, text.n, 0, NULL);
+	expect_status(
+	    f, request(f, "GET", V1 "/tls/certificates", "", ""), 200, "\"days_left\": -1");
+	json_array_clear(f->a.facts);
+	json_decref(f->a.facts);
+	f->a.facts = json_loads("[{\"id\":\"a\",\"not_after\":4102444800}]", 0, NULL);
+	expect_status(f, request(f, "GET", V1 "/tls/certificates", "", ""), 200,
+	    "\"not_after\": \"2100-01-01T00:00:00");
+	json_decref(f->a.facts);
+	f->a.facts = NULL;
+	gbuf_free(&text);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(ids_begin_anywhere, setup, teardown),
     TEST_WITH(put_becomes_a_document, setup, teardown),
@@ -607,5 +634,6 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(there_is_no_console, setup, teardown),
     TEST_WITH(large_bodies, setup, teardown),
     TEST_WITH(the_description_is_whole, setup, teardown),
+    TEST_WITH(certificates_are_told, setup, teardown),
 };
 RUN_TESTS(tests)

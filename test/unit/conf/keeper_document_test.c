@@ -213,6 +213,132 @@ what_a_listener_needs_goes_through_the_master(void **state)
 	end(f);
 }
 
+/* The objects that a PREPARE carries, as "kind/id ". */
+static void
+prepared_with(struct fixture *f, uint32_t id, const char *objects)
+{
+	struct gbuf have = {0};
+	struct conf_object o;
+	struct changeset set;
+	enum change_op op;
+	const char *error;
+	int fd = -1;
+
+	expect(f, f->chan, MSG_PREPARE);
+	assert_int_equal(f->m.id, id);
+	for (uint32_t n = msg_u32(&f->m); n > 0; n--) {
+		(void)msg_u32(&f->m);
+		(void)msg_str(&f->m);
+		(void)msg_str(&f->m);
+		(void)msg_u32(&f->m);
+		(void)msg_u32(&f->m);
+		(void)msg_str(&f->m);
+	}
+	if (objects != NULL)
+		fd = msg_fd(&f->m);
+	assert_int_equal(msg_end(&f->m), 1);
+	if (objects == NULL)
+		return;
+	assert_int_equal(changeset_open(fd, &set, &error), 1);
+	close(fd);
+	while (changeset_next(&set, &op, &o) == 1)
+		gbuf_printf(&have, "%s/%.*s ", object_kinds[o.kind].word, STR_ARG(o.id));
+	gbuf_u8(&have, '\0');
+	assert_string_equal(have.p, objects);
+	gbuf_free(&have);
+	changeset_close(&set);
+}
+
+static int
+tls_config(struct fixture *f)
+{
+	sets_begin(&f->sets, "file", true);
+	sets_settings(&f->sets);
+	sets_tls_listener(&f->sets, "main", "127.0.0.1:8443", "a");
+	sets_certificate(&f->sets, "a", "/a");
+	sets_service(&f->sets, "one", "10.0.0.1:80", 1);
+	return sets_end(&f->sets);
+}
+
+static void
+submitted(struct fixture *f, uint32_t txn)
+{
+	uint32_t cookie;
+
+	expect(f, f->chan, MSG_SUBMIT);
+	cookie = msg_u32(&f->m);
+	assert_int_equal(msg_end(&f->m), 1);
+	msg_begin(&f->m, MSG_APPLY, txn);
+	msg_put_u32(&f->m, 0);
+	msg_put_u32(&f->m, cookie);
+	msg_put_str(&f->m, STR("keeper"));
+	assert_int_equal(msg_send(f->chan, &f->m), 1);
+}
+
+/* E-8, R-7.3: what names keys and certificates goes to the master before it is committed, and
+ * nothing of it is in force when their files are no good. */
+static void
+certificates_are_read_before_they_are_in_force(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o;
+	struct reply r;
+
+	start(f, NULL);
+	ready(f);
+	send_apply(f, 1, tls_config(f), false);
+	prepared_with(f, 1, "listener/main certificate/a ");
+	send_commit(f, 1);
+	assert_true(applied(f, 1).ok);
+	/* the same again: files may say something else now; there is nothing to commit */
+	send_apply(f, 2, tls_config(f), false);
+	prepared_with(f, 2, "listener/main certificate/a ");
+	send_commit(f, 2);
+	o = applied(f, 2);
+	assert_true(o.ok);
+	assert_int_equal(o.changed, 0);
+	assert_int_equal(o.generation, 1);
+	/* a document that names none goes by itself, one that does through the master */
+	send_document(
+	    f, f->admin, "{'changes':[" PUT("service", "two", "{'url':'http://127.0.0.1:1'}") "]}");
+	assert_int_equal(answer(f, f->admin, f->asked).status, 200);
+	send_document(f, f->admin,
+	    "{'changes':[" PUT("certificate", "b", "{'certificate':'/b','key':'/k'}") "]}");
+	submitted(f, 3);
+	prepared_with(f, 3, "listener/main certificate/a certificate/b ");
+	msg_begin(&f->m, MSG_ABORT, 3);
+	msg_put_str(&f->m, STR("certificates[b]: /k: not this certificate's key"));
+	assert_int_equal(msg_send(f->chan, &f->m), 1);
+	assert_false(applied(f, 3).ok);
+	r = answer(f, f->admin, f->asked);
+	assert_int_equal(r.status, 422);
+	HAS(r, "certificates[b]: /k: not this");
+	SEES(f, CONF_CERTIFICATE, "b", "");
+	send_document(f, f->admin,
+	    "{'changes':[" PUT("service", "two", "{'url':'https://127.0.0.1:1'}") "]}");
+	submitted(f, 4);
+	prepared_with(f, 4, "listener/main service/two certificate/a ");
+	send_commit(f, 4);
+	assert_true(applied(f, 4).ok);
+	assert_int_equal(answer(f, f->admin, f->asked).status, 200);
+	/* who is named stays, and it is said by whom */
+	send_document(f, f->admin,
+	    "{'changes':[" PUT("certificate", "c", "{'certificate':'/c','key':'/k'}") "," PUT(
+		"listener", "l",
+		"{'address':'127.0.0.1:9','tls':{'enabled':true,"
+		"'certificates':['c']}}") "]}");
+	submitted(f, 5);
+	prepared_with(f, 5, "listener/main listener/l service/two certificate/a certificate/c ");
+	send_commit(f, 5);
+	assert_true(applied(f, 5).ok);
+	assert_int_equal(answer(f, f->admin, f->asked).status, 200);
+	send_document(f, f->admin, "{'changes':[{'op':'delete','kind':'certificate','id':'c'}]}");
+	r = answer(f, f->admin, f->asked);
+	assert_int_equal(r.status, 422);
+	HAS(r, "is to go, but listeners[l] of source");
+	end(f);
+}
+
 static void
 a_reload_leaves_others_alone(void **state)
 {
@@ -377,6 +503,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(all_or_nothing_unless_partial, setup, teardown),
     TEST_WITH(a_dry_run_changes_nothing, setup, teardown),
     TEST_WITH(what_a_listener_needs_goes_through_the_master, setup, teardown),
+    TEST_WITH(certificates_are_read_before_they_are_in_force, setup, teardown),
     TEST_WITH(a_reload_leaves_others_alone, setup, teardown),
     TEST_WITH(a_snapshot_deletes_what_it_lacks_within_bounds, setup, teardown),
     TEST_WITH(verdicts_are_in_force_when_answered_and_outlive_it_all, setup, teardown),

@@ -118,7 +118,7 @@ sets_tls_listener(struct sets *s, const char *id, const char *address, const cha
 	assert_int_equal(addr_parse(str_of(address), 0, &c.address, &error), 1);
 	c.tls.enabled = true;
 	c.tls.certificates.v = c.tls.fallback.v = v;
-	while (str_cut(&rest, ' ', &word))
+	while (rest.n > 0 && str_cut(&rest, ' ', &word))
 		v[c.tls.certificates.n++] = word;
 	c.tls.fallback.n = c.tls.certificates.n > 0;
 	sets_put(s, CONF_LISTENER, id, &c);

@@ -17,26 +17,27 @@ rows_are_where_they_belong(void **state)
 	}
 }
 
-/* Nobody but the loader keeps a right, and whoever runs on is watched and fenced in. */
+/* Nobody but who reads files that are root's keeps a right, and whoever runs on is watched and
+ * fenced in. */
 static void
 rights_are_few(void **state)
 {
 	(void)state;
 	for (unsigned i = PROC_MASTER + 1; i < PROC_KIND_COUNT; i++) {
-		assert_int_equal(kinds[i].keep_dac_read, i == PROC_LOADER);
+		assert_int_equal(kinds[i].keep_dac_read, i == PROC_LOADER || i == PROC_SECRETS);
 		assert_int_not_equal(kinds[i].profile, SANDBOX_NONE);
 		assert_int_equal(kinds[i].patience > 0, kinds[i].restart == RESTART_ALWAYS);
 	}
 }
 
-/* The keeper can have one kind started and no other; what the outside may lack holds up no start.
- */
+/* What runs only while there is work for it; what the outside may lack holds up no start. */
 static void
 few_are_started_on_demand(void **state)
 {
 	(void)state;
 	for (unsigned i = PROC_MASTER + 1; i < PROC_KIND_COUNT; i++) {
-		assert_int_equal(kinds[i].start == START_ASKED, i == PROC_DISCOVERY);
+		assert_int_equal(
+		    kinds[i].start == START_ASKED, i == PROC_DISCOVERY || i == PROC_SECRETS);
 		assert_int_equal(kinds[i].start == START_SETTING, i == PROC_REDIS);
 	}
 }

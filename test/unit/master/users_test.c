@@ -17,7 +17,7 @@ static int
 named(const char *name, unsigned *number_r)
 {
 	static const char *const names[] = {"gw", "gw-loader", "gw-keeper", "gw-worker",
-	    "gw-prober", "gw-logger", "gw-admin", "gw-redis", "gw-discovery"};
+	    "gw-prober", "gw-logger", "gw-admin", "gw-redis", "gw-discovery", "gw-secrets"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(name, names[i]) == 0) {
@@ -87,6 +87,7 @@ users_of_the_system(void **state)
 	assert_int_equal(u.uid[PROC_KEEPER], 902);
 	assert_int_equal(u.uid[PROC_ADMIN], 906);
 	assert_int_equal(u.uid[PROC_DISCOVERY], 908);
+	assert_int_equal(u.uid[PROC_SECRETS], 909);
 }
 
 static void

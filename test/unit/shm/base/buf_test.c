@@ -33,6 +33,29 @@ pooled_memory(void **state)
 }
 
 static void
+half_of_the_rest_is_given_back(void **state)
+{
+	struct buf_pool pool;
+	struct buf b[10] = {{0}};
+
+	(void)state;
+	buf_pool_init(&pool, 16, 16);
+	for (unsigned i = 0; i < ARRAY_LEN(b); i++)
+		buf_take(&b[i], &pool, 1);
+	assert_int_equal(buf_pool_trim(&pool, 0), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(b); i++)
+		buf_give(&b[i], &pool);
+	assert_int_equal(buf_pool_trim(&pool, 10), 0);
+	assert_int_equal(buf_pool_trim(&pool, 5), 3);
+	assert_int_equal(pool.n_free, 7);
+	assert_int_equal(buf_pool_trim(&pool, 5), 1);
+	assert_int_equal(buf_pool_trim(&pool, 5), 1);
+	assert_int_equal(buf_pool_trim(&pool, 5), 0);
+	assert_int_equal(pool.n_free, 5);
+	buf_pool_fini(&pool);
+}
+
+static void
 growing_keeps_content(void **state)
 {
 	struct buf_pool pool;
@@ -158,6 +181,7 @@ reader_past_the_end(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST(pooled_memory),
+    TEST(half_of_the_rest_is_given_back),
     TEST(growing_keeps_content),
     TEST(reading_and_writing),
     TEST(encoder),

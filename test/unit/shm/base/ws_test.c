@@ -168,6 +168,9 @@ blocks_are_recycled(void **state)
 	assert_non_null(ws_alloc(&ws, 100000)); /* a block of its own, never kept */
 	ws_free(&ws);
 	assert_int_equal(pool.n_free, 2); /* max_free */
+	assert_int_equal(ws_pool_trim(&pool, 2), 0);
+	assert_int_equal(ws_pool_trim(&pool, 0), 1);
+	assert_int_equal(pool.n_free, 1);
 	ws_pool_fini(&pool);
 	assert_int_equal(pool.n_free, 0);
 	assert_null(pool.free);

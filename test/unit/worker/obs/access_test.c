@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <jansson.h>
 
+#include "worker/net/tls.h"
 #include "worker/obs/access.h"
 #include "worker/plan.h"
 
@@ -124,6 +125,36 @@ a_line_says_all_of_it(void **state)
 		fail_msg("%.*s instead of %s", STR_ARG(s), want);
 }
 
+/* A subject is text from outside, escaped and cut like any other. */
+static void
+tls_is_told_where_there_was_any(void **state)
+{
+	static char subject[3000];
+	struct tls_facts f = {.version = STR("TLSv1.3"),
+	    .cipher = STR("TLS_AES_128_GCM_SHA256"),
+	    .sni = STR("shop.example.com")};
+	struct str s;
+
+	(void)state;
+	fill();
+	r.tls = true;
+	r.handshake = &f;
+	s = line();
+	assert_true(str_find(s, STR("\"scheme\":\"https\"")) > 0);
+	assert_true(str_find(s, STR("\"protocol\":\"HTTP/1.1\",\"tls\":\"TLSv1.3\","
+				    "\"tls_cipher\":\"TLS_AES_128_GCM_SHA256\","
+				    "\"sni\":\"shop.example.com\",\"status\":200")) > 0);
+	memset(subject, 'x', sizeof(subject));
+	memcpy(subject, "CN=\"a\n", 6);
+	f.resumed = f.peer = true;
+	f.subject = str_n(subject, sizeof(subject));
+	s = line();
+	assert_true(str_find(s, STR("\"tls_resumed\":true,\"sni\"")) > 0);
+	assert_true(str_find(s, STR("\"client_cert\":\"CN=\\\"a\\nxx")) > 0);
+	assert_ptr_equal(memchr(s.p, '\n', s.n), s.p + s.n - 1);
+	assert_true(s.n < 2000);
+}
+
 /* Nothing is known but that somebody came and went. */
 static void
 an_empty_request_is_a_line_too(void **state)
@@ -215,6 +246,7 @@ a_full_ring_drops_and_counts(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST_WITH(a_line_says_all_of_it, setup, teardown),
+    TEST_WITH(tls_is_told_where_there_was_any, setup, teardown),
     TEST_WITH(an_empty_request_is_a_line_too, setup, teardown),
     TEST_WITH(a_query_is_never_logged, setup, teardown),
     TEST_WITH(hostile_text_stays_one_json_string, setup, teardown),

@@ -79,7 +79,7 @@ every_policy_is_whole(void **state)
 		for (unsigned i = 0; i < t->fields->n; i++)
 			assert_true(strlen(t->fields->v[i].help) > 10);
 	}
-	assert_int_equal(n, 6);
+	assert_int_equal(n, 7);
 }
 
 static void

@@ -4,6 +4,7 @@
  */
 #include "test/unit/worker/policy/kit.h"
 
+#include "worker/net/tls.h"
 #include "worker/policy/template.h"
 
 static struct str
@@ -64,6 +65,48 @@ every_value_is_there(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
 		assert_str(eval(rows[i][0], TEMPLATE_FIELD), rows[i][1]);
+}
+
+/* Of the connection itself: nothing a client or a proxy writes makes a certificate. */
+static void
+what_tls_agreed(void **state)
+{
+	static const char *const rows[][3] = {
+	    {"{tls.version}", "TLSv1.3", "TLSv1.3"},
+	    {"{tls.cipher}", "AES", "AES"},
+	    {"{tls.sni}", "shop.example.com", "shop.example.com"},
+	    {"{client_cert.subject}", "", "CN=\xc3\xa4,O=x"},
+	    {"{client_cert.issuer}", "", "CN=ca"},
+	    {"{client_cert.serial}", "", "0a"},
+	    {"{client_cert.fingerprint}", "", "ff00"},
+	    {"{client_cert.spiffe}", "", "spiffe://d/x"},
+	    {"{client_cert.dns}", "", "d.test"},
+	    {"{client_cert.email}", "", "a@d.test"},
+	    {"{client_cert.verified}", "", "true"},
+	};
+	struct tls_facts without = {
+	    .version = STR("TLSv1.3"), .cipher = STR("AES"), .sni = STR("shop.example.com")};
+	struct tls_facts with = without;
+
+	(void)state;
+	with.peer = true;
+	with.subject = STR("CN=\xc3\xa4,O=x\r\n");
+	with.issuer = STR("CN=ca");
+	with.serial = STR("0a");
+	with.fingerprint = STR("ff00");
+	with.spiffe = STR("spiffe://d/x");
+	with.dns = STR("d.test");
+	with.email = STR("a@d.test");
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		kit.r.handshake = NULL;
+		kit.r.tls = true;
+		assert_str(eval(rows[i][0], TEMPLATE_FIELD), "");
+		kit.r.handshake = &without;
+		assert_str(eval(rows[i][0], TEMPLATE_FIELD), rows[i][1]);
+		kit.r.handshake = &with;
+		assert_str(eval(rows[i][0], TEMPLATE_FIELD), rows[i][2]);
+	}
+	assert_str(eval("/{client_cert.spiffe}", TEMPLATE_PATH), "/spiffe%3A%2F%2Fd%2Fx");
 }
 
 static void
@@ -153,6 +196,7 @@ parameters_can_be_asked_for(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST_WITH(every_value_is_there, setup, kit_teardown),
+    TEST_WITH(what_tls_agreed, setup, kit_teardown),
     TEST_WITH(values_stay_in_their_place, setup, kit_teardown),
     TEST_WITH(what_is_no_template_is_refused, setup, kit_teardown),
     TEST_WITH(memory_has_an_end, setup, kit_teardown),

@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client's side of TLS against OpenSSL's server in a process of its own, with certificates made
+ * TLS to upstreams against OpenSSL's server in a process of its own, with certificates made
  * here. F-SEC-03: whoever cannot prove its name is refused, in words.
  */
-#include "test/unit/harness.h"
+#include "test/unit/worker/net/tls_kit.h"
 
-#include <errno.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "worker/net/tls_client.h"
-
-#define assert_has(text, part) assert_non_null(strstr(text, part))
-#define DAY                    (24 * 3600L)
-#define LARGE                  (3u << 20)
-
-struct identity {
-	EVP_PKEY *key;
-	X509 *cert;
-};
+#define LARGE (3u << 20)
 
 /* What the server does once somebody is connected. */
 enum part {
@@ -34,95 +21,12 @@ enum part {
 static struct kit {
 	struct identity ca, other_ca, good, elsewhere, expired, client;
 	struct loop *loop;
-	struct tls_client t;
-	struct tls_client_ctx *ctx;
+	struct stream s;
+	struct tls_ctx *ctx;
 	struct addr at;
 	pid_t server;
 	unsigned events;
 } kit;
-
-/* --- certificates --- */
-
-static void
-extension(X509 *cert, X509 *issuer, int nid, const char *value)
-{
-	X509V3_CTX v3;
-	X509_EXTENSION *e;
-
-	X509V3_set_ctx_nodb(&v3);
-	X509V3_set_ctx(&v3, issuer, cert, NULL, NULL, 0);
-	e = X509V3_EXT_conf_nid(NULL, &v3, nid, value);
-	assert_non_null(e);
-	assert_int_equal(X509_add_ext(cert, e, -1), 1);
-	X509_EXTENSION_free(e);
-}
-
-/* issuer NULL: a CA of its own. san: "DNS:...", NULL: none. */
-static struct identity
-identity_make(const char *name, const struct identity *issuer, const char *san, long days)
-{
-	struct identity i = {.key = EVP_EC_gen("P-256"), .cert = X509_new()};
-	static long serial;
-	X509_NAME *subject;
-
-	assert_non_null(i.key);
-	assert_int_equal(X509_set_version(i.cert, 2), 1);
-	ASN1_INTEGER_set(X509_get_serialNumber(i.cert), ++serial);
-	X509_gmtime_adj(X509_getm_notBefore(i.cert), -10 * DAY);
-	X509_gmtime_adj(X509_getm_notAfter(i.cert), days * DAY);
-	X509_set_pubkey(i.cert, i.key);
-	subject = X509_get_subject_name(i.cert);
-	X509_NAME_add_entry_by_txt(
-	    subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-	X509_set_issuer_name(i.cert, issuer ? X509_get_subject_name(issuer->cert) : subject);
-	if (!issuer)
-		extension(i.cert, i.cert, NID_basic_constraints, "critical,CA:TRUE");
-	if (san)
-		extension(i.cert, issuer->cert, NID_subject_alt_name, san);
-	assert_true(X509_sign(i.cert, issuer ? issuer->key : i.key, EVP_sha256()) > 0);
-	return i;
-}
-
-static void
-identity_free(struct identity *i)
-{
-	EVP_PKEY_free(i->key);
-	X509_free(i->cert);
-}
-
-/* A copy the caller frees. */
-static char *
-pem_of(BIO *b)
-{
-	char *p, *copy;
-	long n = BIO_get_mem_data(b, &p);
-
-	copy = calloc(1, (size_t)n + 1);
-	memcpy(copy, p, (size_t)n);
-	BIO_free(b);
-	return copy;
-}
-
-static char *
-cert_pem(const struct identity *i)
-{
-	BIO *b = BIO_new(BIO_s_mem());
-
-	assert_int_equal(PEM_write_bio_X509(b, i->cert), 1);
-	return pem_of(b);
-}
-
-static char *
-key_pem(const struct identity *i, const char *passphrase)
-{
-	BIO *b = BIO_new(BIO_s_mem());
-
-	assert_int_equal(
-	    PEM_write_bio_PKCS8PrivateKey(b, i->key, passphrase ? EVP_aes_128_cbc() : NULL, NULL, 0,
-		NULL, (void *)(uintptr_t)passphrase),
-	    1);
-	return pem_of(b);
-}
 
 /* --- the server: a child, blocking; its exit is its verdict --- */
 
@@ -212,25 +116,28 @@ server_end(void)
 static void
 on_event(struct stream *s)
 {
-	assert_ptr_equal(s, &kit.t.s);
+	assert_ptr_equal(s, &kit.s);
 	kit.events++;
 }
 
 static int
 ctx_make(bool verify, const struct identity *ca, const struct identity *own)
 {
-	char *ca_pem = ca ? cert_pem(ca) : NULL, *cert = own ? cert_pem(own) : NULL;
-	char *key = own ? key_pem(own, NULL) : NULL;
-	struct tls_client_opts o = {.verify = verify,
-	    .ca = ca ? str_of(ca_pem) : STR_NONE,
-	    .certificate = own ? str_of(cert) : STR_NONE,
-	    .key = own ? str_of(key) : STR_NONE};
+	struct conf_service_tls conf = {.verify = verify, .min_version = TLS_1_2};
+	struct octets ca_der = {.n = 0}, cert = {.n = 0}, key = {.n = 0};
+	struct tls_client_opts o = {.conf = &conf};
 	const char *error = "";
 
-	kit.ctx = tls_client_ctx_new(&o, &error);
-	free(ca_pem);
-	free(cert);
-	free(key);
+	if (ca)
+		ca_der = cert_der(ca);
+	if (own) {
+		cert = cert_der(own);
+		key = key_der(own);
+	}
+	o.ca = octets_str(&ca_der);
+	o.chain = octets_str(&cert);
+	o.key = octets_str(&key);
+	kit.ctx = tls_client_new(&o, &error);
 	return kit.ctx ? 1 : -1;
 }
 
@@ -244,13 +151,14 @@ turn(void)
 static void
 join(const char *name)
 {
+	struct tls_how how = {.name = str_of(name)};
 	const char *error;
 
-	assert_int_equal(stream_tcp_connect(&kit.t.tcp, kit.loop, &kit.at, NULL), 1);
-	assert_int_equal(tls_client_start(&kit.t, kit.ctx, str_of(name), on_event, &error), 1);
-	for (unsigned i = 0; i < 500 && kit.t.s.connecting; i++)
+	assert_int_equal(stream_tcp_connect(&kit.s, kit.loop, &kit.at, NULL), 1);
+	assert_int_equal(tls_connect(&kit.s, kit.ctx, &how, on_event, &error), 1);
+	for (unsigned i = 0; i < 500 && kit.s.connecting; i++)
 		turn();
-	assert_false(kit.t.s.connecting);
+	assert_false(kit.s.connecting);
 	assert_int_equal(kit.events, 1);
 }
 
@@ -261,10 +169,10 @@ next(char *buf, size_t n)
 	ssize_t got;
 
 	for (unsigned i = 0; i < 500; i++) {
-		got = stream_read(&kit.t.s, buf, n);
+		got = stream_read(&kit.s, buf, n);
 		if (got != STREAM_AGAIN)
 			return got;
-		assert_false(kit.t.s.readable);
+		assert_false(kit.s.readable);
 		turn();
 	}
 	return STREAM_AGAIN;
@@ -276,7 +184,7 @@ say(const char *text)
 	struct iovec v[3] = {{(void *)(uintptr_t)text, 1}, {NULL, 0},
 	    {(void *)(uintptr_t)(text + 1), strlen(text) - 1}};
 
-	return stream_write(&kit.t.s, v, 3);
+	return stream_write(&kit.s, v, 3);
 }
 
 static void
@@ -285,13 +193,13 @@ refused(const char *words)
 	char buf[8];
 	struct iovec v = {.iov_base = buf, .iov_len = 1};
 
-	assert_true(kit.t.s.refused);
-	assert_true(kit.t.s.readable && kit.t.s.writable);
-	assert_int_equal(stream_read(&kit.t.s, buf, sizeof(buf)), STREAM_ERROR);
-	assert_int_equal(stream_write(&kit.t.s, &v, 1), STREAM_ERROR);
-	assert_int_not_equal(kit.t.s.err, 0);
-	assert_has(tls_client_error(&kit.t), words);
-	stream_close(&kit.t.s);
+	assert_true(kit.s.refused);
+	assert_true(kit.s.readable && kit.s.writable);
+	assert_int_equal(stream_read(&kit.s, buf, sizeof(buf)), STREAM_ERROR);
+	assert_int_equal(stream_write(&kit.s, &v, 1), STREAM_ERROR);
+	assert_int_not_equal(kit.s.err, 0);
+	assert_has(tls_error(&kit.s), words);
+	stream_close(&kit.s);
 	(void)server_end();
 }
 
@@ -300,12 +208,12 @@ hello_and_goodbye(void)
 {
 	char buf[64];
 
-	assert_int_equal(kit.t.s.err, 0);
+	assert_int_equal(kit.s.err, 0);
 	assert_int_equal(say("hello"), 5);
 	assert_int_equal(next(buf, sizeof(buf)), 5);
 	assert_memory_equal(buf, "hello", 5);
-	assert_string_equal(tls_client_error(&kit.t), "");
-	stream_close(&kit.t.s);
+	assert_string_equal(tls_error(&kit.s), "");
+	stream_close(&kit.s);
 	assert_int_equal(server_end(), 0);
 }
 
@@ -314,7 +222,7 @@ setup(void **state)
 {
 	(void)state;
 	kit.loop = loop_new();
-	kit.t = (struct tls_client){.s.watch.fd = -1, .tcp.watch.fd = -1};
+	kit.s = (struct stream){.watch.fd = -1};
 	kit.events = 0;
 	return 0;
 }
@@ -323,8 +231,8 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	stream_close(&kit.t.s);
-	tls_client_ctx_free(&kit.ctx);
+	stream_close(&kit.s);
+	tls_ctx_unref(&kit.ctx);
 	if (kit.server > 0)
 		kill(kit.server, SIGKILL);
 	if (kit.server > 0)
@@ -340,7 +248,7 @@ the_name_is_proved(void **state)
 	server_start(&kit.good, ECHO, false, 0);
 	assert_int_equal(ctx_make(true, &kit.ca, NULL), 1);
 	join("redis.example");
-	assert_string_equal(tls_client_version(&kit.t), "TLSv1.3");
+	assert_true(str_eq(tls_facts(&kit.s)->version, STR("TLSv1.3")));
 	hello_and_goodbye();
 }
 
@@ -361,7 +269,7 @@ tls_1_2_will_do_and_1_1_will_not(void **state)
 	server_start(&kit.good, ECHO, false, TLS1_2_VERSION);
 	assert_int_equal(ctx_make(true, &kit.ca, NULL), 1);
 	join("redis.example");
-	assert_string_equal(tls_client_version(&kit.t), "TLSv1.2");
+	assert_true(str_eq(tls_facts(&kit.s)->version, STR("TLSv1.2")));
 	hello_and_goodbye();
 	kit.events = 0;
 	server_start(&kit.good, ECHO, false, TLS1_1_VERSION);
@@ -433,7 +341,7 @@ we_prove_who_we_are(void **state)
 	assert_int_equal(ctx_make(true, &kit.ca, &kit.client), 1);
 	join("redis.example");
 	hello_and_goodbye();
-	tls_client_ctx_free(&kit.ctx);
+	tls_ctx_unref(&kit.ctx);
 
 	/* In TLS 1.3 the server's refusal comes after our side of the handshake. */
 	kit.events = 0;
@@ -441,8 +349,8 @@ we_prove_who_we_are(void **state)
 	assert_int_equal(ctx_make(true, &kit.ca, NULL), 1);
 	join("redis.example");
 	assert_int_equal(next(buf, sizeof(buf)), STREAM_ERROR);
-	assert_has(tls_client_error(&kit.t), "certificate required");
-	stream_close(&kit.t.s);
+	assert_has(tls_error(&kit.s), "certificate required");
+	stream_close(&kit.s);
 	assert_int_equal(server_end(), 2);
 }
 
@@ -453,9 +361,9 @@ gone_in_mid_handshake(void **state)
 	server_start(&kit.good, SLAM, false, 0);
 	assert_int_equal(ctx_make(true, &kit.ca, NULL), 1);
 	join("redis.example");
-	assert_int_equal(kit.t.s.err, ECONNRESET);
-	assert_true(kit.t.s.refused);
-	assert_true(strlen(tls_client_error(&kit.t)) > 0);
+	assert_int_equal(kit.s.err, ECONNRESET);
+	assert_true(kit.s.refused);
+	assert_true(strlen(tls_error(&kit.s)) > 0);
 }
 
 static void
@@ -467,9 +375,9 @@ nobody_listens(void **state)
 	(void)server_end();
 	assert_int_equal(ctx_make(true, &kit.ca, NULL), 1);
 	join("redis.example");
-	assert_int_equal(kit.t.s.err, ECONNREFUSED);
-	assert_true(kit.t.s.refused);
-	assert_string_equal(tls_client_error(&kit.t), strerror(ECONNREFUSED));
+	assert_int_equal(kit.s.err, ECONNREFUSED);
+	assert_true(kit.s.refused);
+	assert_string_equal(tls_error(&kit.s), strerror(ECONNREFUSED));
 }
 
 /* What ends without TLS's own end may have been cut off by anybody. */
@@ -485,8 +393,8 @@ an_end_is_an_end_only_when_said(void **state)
 	assert_int_equal(next(buf, sizeof(buf)), 3);
 	assert_int_equal(next(buf, sizeof(buf)), STREAM_EOF);
 	assert_int_equal(next(buf, sizeof(buf)), STREAM_EOF);
-	assert_true(kit.t.s.eof);
-	stream_close(&kit.t.s);
+	assert_true(kit.s.eof);
+	stream_close(&kit.s);
 	assert_int_equal(server_end(), 0);
 
 	kit.events = 0;
@@ -494,8 +402,8 @@ an_end_is_an_end_only_when_said(void **state)
 	join("redis.example");
 	assert_int_equal(next(buf, sizeof(buf)), 4);
 	assert_int_equal(next(buf, sizeof(buf)), STREAM_ERROR);
-	assert_int_equal(kit.t.s.err, ECONNRESET);
-	assert_has(tls_client_error(&kit.t), "without ending TLS");
+	assert_int_equal(kit.s.err, ECONNRESET);
+	assert_has(tls_error(&kit.s), "without ending TLS");
 }
 
 static void
@@ -511,11 +419,11 @@ send_large(const char *buf)
 		    {(void *)(uintptr_t)(buf + at + a), LARGE - at - a}};
 		ssize_t put;
 
-		if (i % 2 == 0 && kit.t.s.writable)
+		if (i % 2 == 0 && kit.s.writable)
 			v[1].iov_len = MAX(b, MIN(LARGE - at - a, (size_t)16384));
-		put = stream_write(&kit.t.s, v, 2);
+		put = stream_write(&kit.s, v, 2);
 		if (put == STREAM_AGAIN) {
-			assert_false(kit.t.s.writable);
+			assert_false(kit.s.writable);
 			turn();
 			continue;
 		}
@@ -551,45 +459,43 @@ large_both_ways(void **state)
 }
 
 static void
-rejected(struct str ca, struct str cert, struct str key, const char *words)
+rejected(
+    const struct octets *ca, const struct octets *cert, const struct octets *key, const char *words)
 {
-	struct tls_client_opts o = {.verify = true, .ca = ca, .certificate = cert, .key = key};
+	struct conf_service_tls conf = {.verify = true, .min_version = TLS_1_2};
+	struct tls_client_opts o = {
+	    .conf = &conf, .ca = octets_str(ca), .chain = octets_str(cert), .key = octets_str(key)};
 	const char *error = "";
 
-	assert_null(tls_client_ctx_new(&o, &error));
+	assert_null(tls_client_new(&o, &error));
 	assert_has(error, words);
 }
 
 static void
 octets_that_are_no_good(void **state)
 {
-	char *cert = cert_pem(&kit.client), *key = key_pem(&kit.client, NULL);
-	char *foreign = key_pem(&kit.good, NULL), *locked = key_pem(&kit.client, "secret");
-	char *torn = cert_pem(&kit.ca);
+	struct octets cert = cert_der(&kit.client), key = key_der(&kit.client), none = {.n = 0};
+	struct octets foreign = key_der(&kit.good), torn = cert_der(&kit.ca);
+	struct octets rubbish = {.p = "rubbish", .n = 7};
+	struct tls_how how = {.name = STR_NONE};
 	const char *error = "";
 
 	(void)state;
-	torn[strlen(torn) / 2] = '!';
-	rejected(STR("rubbish"), STR_NONE, STR_NONE, "CA certificates: there is no certificate");
-	rejected(str_of(torn), STR_NONE, STR_NONE, "CA certificates");
-	rejected(STR_NONE, str_of(cert), STR_NONE, "one is there without the other");
-	rejected(STR_NONE, STR_NONE, str_of(key), "one is there without the other");
-	rejected(STR_NONE, str_of(key), str_of(key), "client certificate");
-	rejected(STR_NONE, str_of(cert), str_of(cert), "client key");
-	rejected(STR_NONE, str_of(cert), str_of(foreign), "client key");
-	rejected(STR_NONE, str_of(cert), str_of(locked), "without a passphrase");
-	free(cert);
-	free(key);
-	free(foreign);
-	free(locked);
-	free(torn);
+	torn.n /= 2;
+	rejected(&rubbish, &none, &none, "CA certificates");
+	rejected(&torn, &none, &none, "CA certificates");
+	rejected(&none, &cert, &none, "one is there without the other");
+	rejected(&none, &none, &key, "one is there without the other");
+	rejected(&none, &key, &key, "client: certificate");
+	rejected(&none, &cert, &cert, "client: key");
+	rejected(&none, &cert, &foreign, "client: key");
 
 	server_start(&kit.good, ECHO, false, 0);
 	assert_int_equal(ctx_make(true, &kit.ca, NULL), 1);
-	assert_int_equal(stream_tcp_connect(&kit.t.tcp, kit.loop, &kit.at, NULL), 1);
-	assert_int_equal(tls_client_start(&kit.t, kit.ctx, STR_NONE, on_event, &error), -1);
+	assert_int_equal(stream_tcp_connect(&kit.s, kit.loop, &kit.at, NULL), 1);
+	assert_int_equal(tls_connect(&kit.s, kit.ctx, &how, on_event, &error), -1);
 	assert_has(error, "name is empty");
-	assert_int_equal(kit.t.tcp.watch.fd, -1);
+	assert_int_equal(kit.s.watch.fd, -1);
 }
 
 static int
