@@ -59,15 +59,39 @@ kind_word(enum metric_kind kind)
 	return kind == METRIC_COUNTER ? "counter" : "gauge";
 }
 
+/* Rows of one name stand together. */
+static bool
+first_of_name(unsigned i)
+{
+	return i == 0 || strcmp(metric_table[i].exported, metric_table[i - 1].exported) != 0;
+}
+
+/* The label of a row of the table, "name=value". */
+static void
+own_label(struct gbuf *out, const char *label)
+{
+	const char *eq = strchr(label, '=');
+
+	gbuf_printf(out, "%.*s=\"%s\"", (int)(eq - label), label, eq + 1);
+}
+
 static void
 write_proc(struct exposition *x)
 {
 	for (unsigned i = 0; i < METRIC_ALL_COUNT; i++) {
 		const struct metric_info *m = &metric_table[i];
 
-		if (m->scope == METRIC_PROC)
-			openmetrics_simple(x->out, m->exported, kind_word(m->kind), m->help,
-			    metric_sum(x->a->metrics, i));
+		if (m->scope != METRIC_PROC)
+			continue;
+		if (first_of_name(i))
+			openmetrics_family(x->out, m->exported, kind_word(m->kind), m->help);
+		gbuf_printf(x->out, "%s", m->exported);
+		if (m->label[0] != '\0') {
+			gbuf_u8(x->out, '{');
+			own_label(x->out, m->label);
+			gbuf_u8(x->out, '}');
+		}
+		gbuf_printf(x->out, " %" PRIu64 "\n", metric_sum(x->a->metrics, i));
 	}
 	openmetrics_family(x->out, "gateway_errors_total", "counter",
 	    "Requests that ended early or were answered here, by reason");
@@ -118,9 +142,8 @@ row_labels(struct gbuf *out, enum metric_scope scope, struct str name, const cha
 	gbuf_u8(out, '{');
 	openmetrics_label(out, scope == METRIC_ROUTE ? "route" : "service", name);
 	if (extra[0] != '\0') {
-		const char *eq = strchr(extra, '=');
-
-		gbuf_printf(out, ",%.*s=\"%s\"", (int)(eq - extra), extra, eq + 1);
+		gbuf_u8(out, ',');
+		own_label(out, extra);
 	}
 	gbuf_u8(out, '}');
 }
@@ -151,8 +174,7 @@ write_rows(struct exposition *x)
 
 		if (m->scope == METRIC_PROC)
 			continue;
-		write_labelled(
-		    x, i, i == 0 || strcmp(m->exported, metric_table[i - 1].exported) != 0);
+		write_labelled(x, i, first_of_name(i));
 	}
 }
 

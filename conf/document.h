@@ -21,7 +21,8 @@
  *			 "value": { ... } }, ... ] }
  *
  *	op	create (409 when it is there), put, patch (RFC 7396, on what is in force), delete
- *	kind	listener, service, route, certificate; and two that belong to no generation and have no versions:
+ *	kind	listener, service, route, certificate; and two that belong to no generation and have
+ *		no versions:
  *		"verdict", put and delete, id "SERVICE/ENDPOINT" (ENDPOINT "*" for all), value
  *			{"verdict": "down"} and/or {"weight": 5}, with {"expires": "10m" or RFC
  *			3339 time}; delete withdraws it

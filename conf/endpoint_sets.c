@@ -7,6 +7,7 @@
 
 #include "conf/endpoint_set.h"
 #include "conf/endpoint_url.h"
+#include "conf/wants.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 
@@ -212,6 +213,7 @@ struct changing {
 	struct ws ws;
 	struct conf_check check;
 	struct conf_list in_force, given, result;
+	bool wants; /* the service's settings name what connections at https:// need */
 	uint32_t *status_r;
 	const char **error_r;
 };
@@ -313,6 +315,22 @@ changing_service(struct changing *g)
 		return refuse(s, 404, g->status_r, g->error_r, "\"%.*s\": no such service",
 		    STR_ARG(g->c->id));
 	g->in_force = settings->endpoints;
+	g->wants = wants_service(settings);
+	return 1;
+}
+
+/* Certificates come with generations, and a set makes none. */
+static int
+changing_tls(struct changing *g)
+{
+	const struct conf_endpoint *v = g->result.v;
+
+	for (uint32_t i = 0; i < g->result.n && !g->wants; i++)
+		if (v[i].tls)
+			return refuse(g->s, 422, g->status_r, g->error_r,
+			    "\"%.*s\": whom to trust is not known; allowed where the settings of "
+			    "the service have tls.ca, or an endpoint at https://",
+			    STR_ARG(str_sub(v[i].url, 0, 300)));
 	return 1;
 }
 
@@ -369,6 +387,8 @@ changing_result(struct changing *g, const struct own_set *now, struct str author
 		take_out(g);
 	else
 		g->result = g->given;
+	if (changing_tls(g) < 0)
+		return -1;
 	if ((now != NULL || c->op == DOC_ADD || c->op == DOC_REMOVE) &&
 	    lists_same(&g->result, &g->in_force))
 		return 0;

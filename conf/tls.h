@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The TLS settings of listeners, of services and of the instance. Paths and references are names
- * only: what they stand for is in the bundle (conf/bundle.h) under tls_ref(). Rows in tls.c.
+ * only: what they stand for is in the bundle (conf/bundle.h) under tls_ref(). Rows in
+ * tls_listener.c, tls_service.c, tls.c.
  */
 #ifndef GW_CONF_TLS_H
 #define GW_CONF_TLS_H

@@ -91,6 +91,7 @@ heritage_of_kind(struct child *c, struct heritage *h)
 		break;
 	case PROC_SECRETS:
 		h->secrets_fd = m->vault.now.bundle;
+		h->facts_fd = m->vault.now.facts;
 		break;
 	case PROC_REDIS:
 		h->secrets_fd = m->secrets;

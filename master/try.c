@@ -175,6 +175,7 @@ try_seal(int objects)
 	made = seal_make(&in, &out, &report);
 	if (report.text.n > 0)
 		fwrite(report.text.p, 1, report.text.n, stdout);
+	(void)fflush(stdout);
 	check_free(&report);
 	(void)close(objects);
 	if (made < 0)

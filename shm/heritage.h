@@ -73,7 +73,7 @@ struct heritage {
 	/* redis: the settings' secrets (conf/secret.h); worker, secrets: the bundle in force
 	 * (conf/bundle.h); else, or where there is none, -1 */
 	int secrets_fd;
-	int facts_fd; /* admin: certificates, for people; else -1 */
+	int facts_fd; /* admin, secrets: certificates, for people, as told last; else -1 */
 	int event_fd; /* logger: woken through it; workers and admin write to it */
 };
 

@@ -74,7 +74,7 @@ svid_id(X509 *leaf, struct ws *ws, struct str *id_r)
 static const char *
 svid_wrong(X509 *leaf, const struct tls_ctx *c, struct ws *ws)
 {
-	struct str id = STR_NONE, domain;
+	struct str id = STR_NONE, rest, domain;
 	const char *wrong = svid_id(leaf, ws, &id);
 
 	if (wrong != NULL)
@@ -83,9 +83,8 @@ svid_wrong(X509 *leaf, const struct tls_ctx *c, struct ws *ws)
 	    (X509_get_key_usage(leaf) != UINT32_MAX &&
 		(X509_get_key_usage(leaf) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != 0))
 		return "it is a CA's, not an SVID";
-	domain = str_sub(id, sizeof(SCHEME) - 1, id.n);
-	(void)str_cut(&domain, '/', &domain);
-	if (!str_eq(domain, c->trust_domain))
+	rest = str_sub(id, sizeof(SCHEME) - 1, id.n);
+	if (!str_cut(&rest, '/', &domain) || !str_eq(domain, c->trust_domain))
 		return "it is of another trust domain";
 	return tls_spiffe_fits(&c->ids, id) ? NULL : "its SPIFFE id is not among those allowed";
 }

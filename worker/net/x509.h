@@ -39,6 +39,9 @@ int x509_facts(struct str chain_der, struct x509_facts *f_r, struct ws *ws,
     const char **error_r) NODISCARD; /* of the leaf */
 /* The first private key of a PEM text, as PKCS #8 DER. */
 int x509_key(struct str pem, struct gbuf *der_r, const char **error_r) NODISCARD;
+/* Does a PEM text have just these octets, of a chain or of a key? Nothing is decoded: who has
+ * looked at them once need not again. A key in an older form is another. */
+bool x509_same(struct str pem, bool key, struct str der);
 /* Does the key belong to the chain's leaf, does each certificate's issuer follow it? The second is
  * only *warning_r. 1 or -1. */
 int x509_pair(struct str chain_der, struct str key_der, const char **warning_r,

@@ -226,22 +226,9 @@ x509_trusted(struct str pem, struct gbuf *der_r, unsigned *bad_r, const char **e
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static EVP_PKEY *
-key_of(const struct block *b)
-{
-	const unsigned char *p = b->der;
-
-	if (strcmp(b->name, PEM_STRING_RSA) == 0)
-		return d2i_PrivateKey(EVP_PKEY_RSA, NULL, &p, b->n);
-	if (strcmp(b->name, PEM_STRING_ECPRIVATEKEY) == 0)
-		return d2i_PrivateKey(EVP_PKEY_EC, NULL, &p, b->n);
-	return d2i_AutoPrivateKey(NULL, &p, b->n);
-}
-
 static int
-key_put(const EVP_PKEY *key, struct gbuf *out)
+info_put(PKCS8_PRIV_KEY_INFO *info, struct gbuf *out)
 {
-	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
 	unsigned char *der = NULL;
 	int n = info != NULL ? i2d_PKCS8_PRIV_KEY_INFO(info, &der) : -1;
 
@@ -253,13 +240,31 @@ key_put(const EVP_PKEY *key, struct gbuf *out)
 	return 1;
 }
 
+/* The older forms are taken apart; what is inside PKCS #8 is for x509_pair to say, for to decode a
+ * key is what takes longest of all. */
+static int
+key_put(const struct block *b, struct gbuf *out)
+{
+	bool rsa = strcmp(b->name, PEM_STRING_RSA) == 0;
+	const unsigned char *p = b->der;
+	EVP_PKEY *key;
+	int rc = -1;
+
+	if (strcmp(b->name, PEM_STRING_PKCS8INF) == 0)
+		return info_put(d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, b->n), out);
+	key = d2i_PrivateKey(rsa ? EVP_PKEY_RSA : EVP_PKEY_EC, NULL, &p, b->n);
+	if (key != NULL)
+		rc = info_put(EVP_PKEY2PKCS8(key), out);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
 /* Taken is the first one only. */
 static int
 take_key(const struct block *b, unsigned nth, void *arg, const char **error_r)
 {
 	static const char *const names[] = {
 	    PEM_STRING_PKCS8INF, PEM_STRING_RSA, PEM_STRING_ECPRIVATEKEY, NULL};
-	EVP_PKEY *key;
 	int rc;
 
 	if (nth > 1)
@@ -272,9 +277,7 @@ take_key(const struct block *b, unsigned nth, void *arg, const char **error_r)
 	}
 	if (!is_any(b->name, names))
 		return 0;
-	key = key_of(b);
-	rc = key != NULL ? key_put(key, arg) : -1;
-	EVP_PKEY_free(key);
+	rc = key_put(b, arg);
 	if (rc < 0)
 		*error_r = x509_say("the key is malformed, or of a kind that is not known");
 	return rc;
@@ -288,6 +291,41 @@ x509_key(struct str pem, struct gbuf *der_r, const char **error_r)
 	if (n == 0)
 		*error_r = "there is no private key in it (PEM)";
 	return n > 0 ? 1 : -1;
+}
+
+/* --- the same again -----------------------------------------------------------------------------
+ */
+
+struct same {
+	struct str rest;
+	const char *const *names;
+	unsigned most;
+};
+
+static int
+take_same(const struct block *b, unsigned nth, void *arg, const char **error_r)
+{
+	struct same *s = arg;
+	struct str der = str_n((const char *)b->der, (size_t)b->n);
+
+	if (!is_any(b->name, s->names) || nth > s->most)
+		return 0;
+	*error_r = "another";
+	if (!str_starts(s->rest, der))
+		return -1;
+	s->rest = str_sub(s->rest, der.n, s->rest.n);
+	return 1;
+}
+
+bool
+x509_same(struct str pem, bool key, struct str der)
+{
+	static const char *const certs[] = {PEM_STRING_X509, PEM_STRING_X509_OLD, NULL};
+	static const char *const keys[] = {PEM_STRING_PKCS8INF, NULL};
+	struct same s = {.rest = der, .names = key ? keys : certs, .most = key ? 1 : UINT32_MAX};
+	const char *ignored;
+
+	return blocks_each(pem, take_same, &s, &ignored) > 0 && s.rest.n == 0;
 }
 
 /* --- revocation lists ------------------------------------------------------------------------- */

@@ -408,6 +408,29 @@ a_wrong_set_is_refused_in_the_services_words(void **state)
 	assert_string_equal(seen(f, "a"), "10.0.0.1:80/1");
 }
 
+/* a connection whose peer nobody could verify is not made possible. */
+static void
+a_set_is_at_https_where_the_settings_name_whom_to_trust(void **state)
+{
+	struct fixture *f = *state;
+
+	sets_begin(&f->sets, "file", true);
+	sets_settings(&f->sets);
+	sets_service(&f->sets, "a", "10.0.0.1:80", 1);
+	sets_service(&f->sets, "b", "https://10.0.0.2:443", 1);
+	apply(f, sets_end(&f->sets));
+	assert_int_equal(change(f, DOC_ADD, "a", ONE("https://10.0.0.1:80")), -1);
+	assert_int_equal(f->status, 422);
+	assert_non_null(strstr(f->error, "whom to trust is not known"));
+	assert_string_equal(seen(f, "a"), "10.0.0.1:80/1");
+	assert_int_equal(change(f, DOC_ADD, "b", ONE("http://10.0.0.2:443")), 1);
+	assert_int_equal(change(f, DOC_ADD, "b", ONE("https://10.0.0.3")), 1);
+	assert_string_equal(
+	    seen(f, "b"), "https://10.0.0.2:443/1, 10.0.0.2:443/1, https://10.0.0.3:443/1");
+	assert_int_equal(change(f, DOC_REMOVE, "b", ONE("https://10.0.0.2:443")), 1);
+	assert_string_equal(seen(f, "b"), "10.0.0.2:443/1, https://10.0.0.3:443/1");
+}
+
 static void
 a_set_that_is_too_large_is_refused(void **state)
 {
@@ -736,6 +759,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(added_to_settings_it_is_a_set, setup, teardown),
     TEST_WITH(several_changes_are_one_transaction, setup, teardown),
     TEST_WITH(a_wrong_set_is_refused_in_the_services_words, setup, teardown),
+    TEST_WITH(a_set_is_at_https_where_the_settings_name_whom_to_trust, setup, teardown),
     TEST_WITH(a_set_that_is_too_large_is_refused, setup, teardown),
     TEST_WITH(a_set_outlives_changes_of_its_service, setup, teardown),
     TEST_WITH(a_service_takes_its_set_with_it, setup, teardown),

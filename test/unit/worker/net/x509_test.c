@@ -298,7 +298,7 @@ static void
 a_pair_belongs_together(void **state)
 {
 	struct gbuf chain = chain_der(all(&pki.chain)), key = key_der(all(&pki.key_pem));
-	struct gbuf other_pem = {0}, other, odd = {0}, odd_der, rsa_pem = {0};
+	struct gbuf other_pem = {0}, other, odd = {0}, odd_der;
 	const char *error = NULL, *warning = "";
 
 	(void)state;
@@ -306,6 +306,11 @@ a_pair_belongs_together(void **state)
 	other = key_der(all(&other_pem));
 	assert_int_equal(x509_pair(all(&chain), all(&key), &warning, &error), 1);
 	assert_null(warning);
+	assert_true(x509_same(all(&pki.chain), false, all(&chain)));
+	assert_true(x509_same(all(&pki.key_pem), true, all(&key)));
+	assert_false(x509_same(all(&pki.key_pem), true, all(&other)));
+	assert_false(x509_same(all(&pki.key_pem), false, all(&chain)));
+	assert_false(x509_same(all(&pki.chain), false, str_sub(all(&chain), 0, chain.n - 1)));
 	assert_int_equal(x509_pair(all(&chain), all(&other), &warning, &error), -1);
 	assert_string_equal(error, "does not belong to the certificate");
 	assert_int_equal(x509_pair(all(&chain), STR("nonsense"), &warning, &error), -1);
@@ -322,7 +327,6 @@ a_pair_belongs_together(void **state)
 	gbuf_free(&other);
 	gbuf_free(&odd);
 	gbuf_free(&odd_der);
-	gbuf_free(&rsa_pem);
 }
 
 static void
