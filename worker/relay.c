@@ -161,7 +161,7 @@ step_await(struct req *r)
 static void
 relay_keep_alive(struct req *r)
 {
-	struct str rest = head_value(&r->out, HDR_KEEP_ALIVE), member;
+	struct str rest = r->attempt->c ? head_value(&r->out, HDR_KEEP_ALIVE) : STR(""), member;
 	const char *error;
 	uint64_t s;
 

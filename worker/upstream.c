@@ -144,6 +144,8 @@ step_send(struct req *r)
 		return req_abandon(r, REASON_CLIENT_GONE);
 	head_init(&r->out, &r->ws, false);
 	x = attempt_begin(a, &r->out);
+	if (!x)
+		return upstream_failed(r, REASON_UPSTREAM_CLOSED);
 	x->upgrade = r->websocket != NULL;
 	forward_host(r, a->to->host);
 	s.target = forward_target(r, a->to->base_path);

@@ -382,6 +382,7 @@ worker_set_up(struct worker *w, const char **error_r)
 		list_init(&w->conns[i]);
 	w->plans = plans_new(w->metrics, plans);
 	w->up = up_new(w->loop, w->arena, w->h->slot, w->metrics, &w->bufs);
+	w->up->h2 = w->h2_pool;
 	worker_keys(w);
 	accept_init(w);
 	trim_start(w);

@@ -9,6 +9,7 @@
 #include "shm/base/clock.h"
 #include "worker/up/attempt.h"
 #include "worker/up/judge.h"
+#include "worker/up/shared.h"
 
 static void
 attempt_tell(struct attempt *a)
@@ -157,12 +158,47 @@ attempt_cannot(struct attempt *a, enum reason why)
 	return -1;
 }
 
+/* Exchanges of this service are had side by side. */
+static bool
+attempt_shares(const struct attempt *a)
+{
+	return a->conf.service && a->conf.service->protocol == SERVICE_HTTP2 &&
+	       !a->conf.own_connection && a->to->row != POOL_ROW_NONE;
+}
+
+static struct pool_limits
+attempt_limits(const struct attempt *a)
+{
+	const struct conf_service *s = a->conf.service;
+
+	return (struct pool_limits){
+	    (uint32_t)s->pool.idle, s->pool.idle_timeout, (uint32_t)s->pool.requests};
+}
+
+/* A new connection stands: from here on it is everybody's. */
+static int
+attempt_share(struct attempt *a)
+{
+	struct pool_limits l = attempt_limits(a);
+	const struct tls_facts *f = tls_facts(&a->c->h1.stream);
+
+	if (f && !str_eq(f->alpn, STR("h2"))) {
+		secure_failed(a, TLS_FAIL_ALPN, "the server does not speak HTTP/2");
+		return attempt_cannot(a, REASON_UPSTREAM_TLS);
+	}
+	a->shared = shared_new(a->up->pool, &a->c, &l);
+	return a->shared ? 1 : attempt_cannot(a, REASON_CONNECT_FAILED);
+}
+
 static int
 attempt_ready(struct attempt *a)
 {
+	if (a->c && attempt_shares(a) && attempt_share(a) < 0)
+		return -1;
 	a->state = ATTEMPT_READY;
 	a->stood = true;
-	a->c->h1.x.owner = a;
+	if (a->c)
+		a->c->h1.x.owner = a;
 	attempt_phase(a, PHASE_NONE);
 	return 1;
 }
@@ -215,7 +251,8 @@ attempt_connected(struct stream *s)
 	rc = a->shaking ? attempt_shaken(a) : attempt_stand(a);
 	if (rc == 0)
 		return;
-	s->on_event = h1_conn_event;
+	if (a->c)
+		s->on_event = h1_conn_event;
 	attempt_tell(a);
 }
 
@@ -235,7 +272,8 @@ attempt_open(struct attempt *a, const struct pool_id *id)
 	if (!a->c->h1.stream.connecting)
 		rc = attempt_stand(a);
 	if (rc != 0) {
-		a->c->h1.stream.on_event = h1_conn_event;
+		if (a->c)
+			a->c->h1.stream.on_event = h1_conn_event;
 		return rc;
 	}
 	a->state = ATTEMPT_CONNECTING;
@@ -259,7 +297,8 @@ attempt_identity(struct attempt *a, struct pool_id *id_r)
 
 	if (to->tls) {
 		BUG_ON(!s || !a->conf.trust);
-		p = trust_profile(a->up->trust, &s->tls, a->conf.trust, &error);
+		p = trust_profile(a->up->trust, &s->tls, attempt_shares(a) ? TLS_HTTP2 : 0u,
+		    a->conf.trust, &error);
 		if (p)
 			id.secure = pool_secure(a->up->pool, to->row, to->incarnation, p,
 			    secure_name(&s->tls, to->host));
@@ -280,7 +319,10 @@ attempt_connect(struct attempt *a)
 
 	switch (a->state) {
 	case ATTEMPT_READY:
-		return attempt_ready(a);
+		if (!a->shared || h2_room(&a->shared->h2) > 0)
+			return attempt_ready(a);
+		a->shared = NULL; /* others were quicker */
+		break;
 	case ATTEMPT_CONNECTING:
 		return 0;
 	case ATTEMPT_FAILED:
@@ -290,7 +332,14 @@ attempt_connect(struct attempt *a)
 	}
 	if (attempt_identity(a, &id) < 0)
 		return -1;
-	if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
+	if (!a->fresh && attempt_shares(a)) {
+		a->shared = shared_find(a->up->pool, &id);
+		if (a->shared) {
+			a->reused = true;
+			metric_add(a->up->metrics, M_PROC_UP_REUSED, 1);
+			return attempt_ready(a);
+		}
+	} else if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
 		a->c = pool_get(a->up->pool, &id, !a->conf.idempotent || a->conf.body);
 		if (a->c) {
 			a->reused = true;
@@ -301,15 +350,31 @@ attempt_connect(struct attempt *a)
 }
 
 struct xchg *
+attempt_xchg(const struct attempt *a)
+{
+	if (a->hs)
+		return &a->hs->x;
+	return a->c ? &a->c->h1.x : NULL;
+}
+
+struct xchg *
 attempt_begin(struct attempt *a, struct head *rx)
 {
-	struct h1_conn *h = &a->c->h1;
+	struct xchg *x;
 
-	h1_conn_begin(h, rx);
-	h->x.owner = a;
-	h->x.on_event = attempt_xchg_event;
-	a->c->requests++;
-	return &h->x;
+	if (a->shared) {
+		a->hs = shared_begin(a->shared, rx);
+		a->shared = NULL;
+		if (!a->hs)
+			return NULL;
+	} else {
+		h1_conn_begin(&a->c->h1, rx);
+		a->c->requests++;
+	}
+	x = attempt_xchg(a);
+	x->owner = a;
+	x->on_event = attempt_xchg_event;
+	return x;
 }
 
 void
@@ -318,15 +383,18 @@ attempt_end(struct attempt *a, bool reusable)
 	struct up *u = a->up;
 
 	timer_stop(&a->timer);
+	a->shared = NULL;
+	if (a->hs) {
+		a->hs->x.on_event = NULL;
+		h2_end(&a->hs);
+	}
 	if (a->c) {
 		struct xchg *x = &a->c->h1.x;
 
 		x->on_event = NULL;
 		if (reusable && a->conf.service && !a->conf.own_connection && x->rx_head &&
 		    x->ops->finish(x) == 1) {
-			const struct conf_service *s = a->conf.service;
-			struct pool_limits l = {(uint32_t)s->pool.idle, s->pool.idle_timeout,
-			    (uint32_t)s->pool.requests};
+			struct pool_limits l = attempt_limits(a);
 
 			pool_put(u->pool, &a->c, &l);
 		} else {
@@ -357,12 +425,13 @@ enum retry
 attempt_failed(struct attempt *a, enum reason why)
 {
 	const struct conf_service *s = a->conf.service;
-	const struct xchg *x = a->c ? &a->c->h1.x : NULL;
+	const struct xchg *x = attempt_xchg(a);
+	bool looked_at = a->stood && !(a->hs && a->hs->refused);
 	struct retry_facts f = {
-	    .connected = a->stood,
+	    .connected = looked_at,
 	    .reused = a->reused,
 	    .response = x && x->rx_any,
-	    .sent = a->stood && x && x->tx_any,
+	    .sent = looked_at && x && x->tx_any,
 	    .idempotent = a->conf.idempotent,
 	    .body_used = a->body_used,
 	    .over = a->timed_out || why == REASON_FIRST_BYTE_TIMEOUT || why == REASON_OVERLOADED,

@@ -50,8 +50,13 @@ struct attempt {
 	struct epset *set; /* held while `to` points into it */
 	const struct endpoint_ref *to;
 	struct endpoint_ref own; /* the gateway's own upstream */
-	struct upconn *c;
+	struct upconn *c;        /* its own connection; NULL: none, or a shared one */
+	struct shared *shared;   /* HTTP/2; looked at between connecting and beginning only */
+	struct h2_stream *hs;    /* its exchange there */
 };
+
+/* The exchange under way; NULL: none. */
+struct xchg *attempt_xchg(const struct attempt *a);
 
 /* Recycled; freed with ws. */
 struct attempt *attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws);
@@ -62,7 +67,7 @@ int attempt_pick(struct attempt *a, struct table *t) NODISCARD;
 void attempt_own(struct attempt *a, const struct addr *to, struct str name);
 /* A connection to a->to. 1 ready (a->c), 0 on its way (on_event), -1 failed (a->why). */
 int attempt_connect(struct attempt *a) NODISCARD;
-/* Begins the exchange on the ready connection. */
+/* Begins the exchange on the ready connection. NULL: it takes none after all. */
 struct xchg *attempt_begin(struct attempt *a, struct head *rx);
 /* The deadline that holds now; the whole request's holds in every phase. */
 void attempt_phase(struct attempt *a, enum attempt_phase phase);

@@ -16,6 +16,8 @@
 #include "worker/up/secure.h"
 #include "worker/up/up.h"
 
+struct shared;
+
 #define POOL_ROW_NONE UINT32_MAX /* not pooled: the gateway's own upstream */
 
 struct upconn {
@@ -30,6 +32,7 @@ struct upconn {
 	uint8_t greeting_n;  /* the PROXY header it began with: part of its identity */
 	char greeting[PROXY_HEADER_OUT];
 	struct secure *secure; /* NULL: plain; a reference */
+	struct shared *shared; /* shared.h: it carries exchanges side by side; NULL */
 };
 
 /* What a connection is: one is reused where it would be made alike. All borrowed. */
@@ -72,5 +75,12 @@ unsigned pool_idle(const struct pool *p); /* idle connections in all */
  * force any more. */
 void pool_sweep(struct pool *p);
 void pool_close_idle(struct pool *p);
+
+/* For shared.c: a row's shared connections (NULL: there is no such row), all of them; one is idle
+ * now, or not any more; is that incarnation the row's? */
+struct list *pool_shared(struct pool *p, uint32_t row);
+struct list *pool_shared_all(struct pool *p);
+void pool_shared_idle(struct pool *p, bool idle);
+bool pool_current(const struct pool *p, uint32_t row, uint32_t incarnation);
 
 #endif
