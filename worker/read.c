@@ -6,6 +6,7 @@
 #include "shm/base/clock.h"
 #include "worker/conn.h"
 #include "worker/forwarded.h"
+#include "worker/grpc.h"
 #include "worker/http/proto.h"
 #include "worker/req_life.h"
 #include "worker/steps.h"
@@ -39,6 +40,8 @@ step_head(struct req *r)
 	r->up_path = r->in.path;
 	r->te_trailers = str_list_has(head_value(&r->in, HDR_TE), STR("trailers"));
 	if (head_strip_hop(&r->in) < 0)
+		return read_refuse(r, REASON_BAD_HEADER);
+	if (grpc_is(&r->in) && !grpc_begin(r))
 		return read_refuse(r, REASON_BAD_HEADER);
 	return step_to(r, STEP_ROUTE);
 }

@@ -127,8 +127,11 @@ relay_await_deadlines(struct req *r, enum pump rc, bool progress)
 	struct attempt *a = r->attempt;
 	enum attempt_phase want = PHASE_FIRST_BYTE;
 
-	conn_wait(r->conn, rc == PUMP_DRY ? CONN_WAIT_BODY : CONN_WAIT_NONE, progress);
-	if (rc == PUMP_DRY || rc == PUMP_LATER)
+	conn_wait(r->conn, rc == PUMP_DRY && !r->grpc ? CONN_WAIT_BODY : CONN_WAIT_NONE, progress);
+	/* A call is a conversation: who is silent is not late. */
+	if (rc == PUMP_DRY && r->grpc)
+		want = PHASE_IDLE;
+	else if (rc == PUMP_DRY || rc == PUMP_LATER)
 		want = PHASE_NONE;
 	else if (rc == PUMP_FULL)
 		want = PHASE_IDLE;
@@ -181,7 +184,7 @@ relay_stream(struct req *r)
 		r->stream = STR("streaming");
 	else
 		return;
-	r->attempt->conf.total_at_ms = 0;
+	r->attempt->conf.total_at_ms = r->deadline_ms;
 }
 
 int
@@ -221,7 +224,8 @@ relay_deadlines(struct req *r, enum pump rq, bool rq_progress, enum pump rs, boo
 	if (rs == PUMP_FULL)
 		conn_wait(r->conn, CONN_WAIT_WRITE, rs_progress);
 	else
-		conn_wait(r->conn, rq == PUMP_DRY ? CONN_WAIT_BODY : CONN_WAIT_NONE, rq_progress);
+		conn_wait(r->conn, rq == PUMP_DRY && !r->grpc ? CONN_WAIT_BODY : CONN_WAIT_NONE,
+		    rq_progress);
 	if (a->phase != want || (want == PHASE_IDLE && (rs_progress || rq_progress)))
 		attempt_phase(a, want);
 }

@@ -96,6 +96,7 @@ struct req {
 	struct defer again;          /* much to relay: the rest when others had their turn */
 	uint8_t after;               /* enum req_after: what becomes of the client connection */
 	bool own_upstream;           /* management: goes to the admin process */
+	bool grpc;                   /* it is a call of gRPC */
 	bool te_trailers;            /* the client takes trailers: said to the upstream too */
 	bool up_deaf;                /* the upstream takes no more of the request body */
 	bool failing; /* a try failed: fail_reason is the answer when there is no other */
@@ -110,6 +111,7 @@ struct req {
 
 	uint64_t body_in, body_out;   /* payload octets received from and sent to the client */
 	uint64_t bytes_in, bytes_out; /* with heads and framing */
+	uint64_t deadline_ms;         /* the client's own, monotonic; 0: none */
 	uint64_t body_limit;
 	bool response_started, logged_off; /* logged_off: no access line (health) */
 	uint16_t sent_status; /* of the head that went out, where the log says 499 instead */

@@ -8,6 +8,7 @@
 #include "worker/conn.h"
 #include "worker/forward.h"
 #include "worker/generation.h"
+#include "worker/grpc.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
 #include "worker/proxied.h"
@@ -46,6 +47,9 @@ upstream_attempt(struct req *r)
 		c.idle_ms = p->idle_ms;
 		if (p->total_ms)
 			c.total_at_ms = r->t.start / 1000000 + p->total_ms;
+		if (r->deadline_ms)
+			c.total_at_ms =
+			    MIN(c.total_at_ms ? c.total_at_ms : UINT64_MAX, r->deadline_ms);
 	}
 	if (proxied_greeting(r, &c.greeting) < 0)
 		return NULL;
@@ -148,6 +152,8 @@ step_send(struct req *r)
 		return upstream_failed(r, REASON_UPSTREAM_CLOSED);
 	x->upgrade = r->websocket != NULL;
 	forward_host(r, a->to->host);
+	if (r->grpc)
+		grpc_forward(r);
 	s.target = forward_target(r, a->to->base_path);
 	if (s.target.p == NULL || x->ops->send_head(x, &r->in, &s) < 0) {
 		attempt_failed(a, REASON_INTERNAL);

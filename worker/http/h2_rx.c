@@ -118,7 +118,6 @@ head_ends(struct h2_stream *s, bool end)
 			return;
 		}
 		s->x.rx_head = true;
-		s->x.keepalive = true;
 	}
 	if (end)
 		message_ends(s);
