@@ -183,6 +183,14 @@ static const struct field http2_rows[] = {
 	.max = 256 * FIELD_MB,
 	.unit = "octets",
 	.help = "The same for all requests of a connection together."},
+    {.name = "max_age",
+	.type = F_DURATION,
+	.offset = FIELD_IN(struct conf_listener, http2, max_age),
+	.def = "0",
+	.min = 0,
+	.max = 365 * FIELD_DAY,
+	.help = "A connection that was open for so long takes no more requests (GOAWAY); those "
+		"under way go on. 0: any age."},
 };
 static const struct fields http2_fields = {
     .name = "http2",

@@ -41,6 +41,7 @@ struct conf_listener {
 		bool enabled, prior_knowledge, upgrade;
 		int64_t streams;                    /* at a time, per connection */
 		uint64_t window, connection_window; /* octets kept for a stream, for all */
+		uint64_t max_age;                   /* ms; 0: any */
 	} http2;
 };
 

@@ -7,6 +7,7 @@
 #include "shm/base/base.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
+#include "shm/base/enc.h"
 #include "shm/base/log.h"
 #include "worker/accept.h"
 #include "worker/conn.h"
@@ -20,6 +21,7 @@ struct conn_h2 {
 	struct h2_conn h2;
 	struct conn *carrier;
 	struct list members; /* struct conn, by mate */
+	uint64_t since_ms;
 };
 
 int
@@ -43,6 +45,7 @@ limits_of(const struct conf_listener *l)
 	    .window = (uint32_t)l->http2.window,
 	    .conn_window = (uint32_t)l->http2.connection_window,
 	    .merge_slashes = true, /* routes that want them kept: route.c */
+	    .connect = true,
 	};
 }
 
@@ -58,6 +61,14 @@ member_event(struct xchg *x)
 		req_run(m->req);
 }
 
+static bool
+too_old(const struct conn_h2 *f)
+{
+	uint64_t most = f->carrier->listener->conf->http2.max_age;
+
+	return most > 0 && clock_ms() - f->since_ms >= most;
+}
+
 /* The first frame of a request: its head may not be whole yet. */
 static bool
 member_begin(struct h2_conn *h, struct h2_stream *s)
@@ -65,10 +76,6 @@ member_begin(struct h2_conn *h, struct h2_stream *s)
 	struct conn_h2 *f = h->owner;
 	struct conn *c = f->carrier, *m;
 
-	if (!conn_may_keep(c)) {
-		h2_conn_drain(h);
-		return false;
-	}
 	conn_set_busy(c);
 	c->requests++;
 	m = conn_member(c, &s->x);
@@ -77,6 +84,8 @@ member_begin(struct h2_conn *h, struct h2_stream *s)
 	s->x.on_event = member_event;
 	m->req = req_new(m);
 	s->x.rx = &m->req->in;
+	if (too_old(f) || !conn_may_keep(c))
+		h2_conn_drain(h); /* this one is its last */
 	return true;
 }
 
@@ -142,6 +151,7 @@ conn_h2_start(struct conn *c, struct str first)
 
 	f->carrier = c;
 	list_init(&f->members);
+	f->since_ms = clock_ms();
 	f->h2 = (struct h2_conn){.stream = &c->h1.stream,
 	    .secure = c->h1.stream.layer != NULL,
 	    .owner = f,
@@ -156,6 +166,87 @@ conn_h2_start(struct conn *c, struct str first)
 	c->h2 = NULL;
 	free(f);
 	return -1;
+}
+
+/* --- Upgrade: h2c ----------------------------------------------------------------------------- */
+
+#define SETTINGS_MAX 120 /* twenty of them */
+
+/* HTTP2-Settings, once, in base64url. Octets, or -1. */
+static ssize_t
+upgrade_settings(const struct head *h, char out[SETTINGS_MAX])
+{
+	const struct hdr *f = head_find(h, STR("HTTP2-Settings"));
+
+	return f && !head_next(h, f) ? enc_unbase64url(f->value, out, SETTINGS_MAX) : -1;
+}
+
+static bool
+upgrade_wanted(const struct req *r)
+{
+	const struct conn *c = r->conn;
+	const struct conf_listener *l = c->listener->conf;
+
+	return r->in.upgrade.n > 0 && !c->carrier && l->http2.enabled && l->http2.upgrade &&
+	       c->h1.stream.layer == NULL && r->in.body == BODY_NONE && r->cx->rx_end &&
+	       str_list_has(r->in.upgrade, STR("h2c"));
+}
+
+/* The socket of a request that was just read takes so little. */
+static bool
+upgrade_said(struct conn *c)
+{
+	static const char text[] =
+	    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+	struct iovec v = {(void *)(uintptr_t)text, sizeof(text) - 1};
+
+	return stream_write(&c->h1.stream, &v, 1) == (ssize_t)(sizeof(text) - 1);
+}
+
+/* The request lives on as a member of what was its connection. */
+static void
+upgrade_move(struct req *r, struct h2_stream *s)
+{
+	struct conn *c = r->conn, *m;
+
+	c->req = NULL;
+	conn_set_busy(c);
+	m = conn_member(c, &s->x);
+	list_push(&c->h2->members, &m->mate);
+	s->x.owner = m;
+	s->x.on_event = member_event;
+	s->x.rx_bytes = c->h1.x.rx_bytes;
+	m->req = r;
+	m->requests = 1;
+	r->conn = m;
+	r->cx = &s->x;
+	conn_set_request(m);
+}
+
+int
+conn_h2_upgrade(struct req *r)
+{
+	struct conn *c = r->conn;
+	char settings[SETTINGS_MAX];
+	struct h2_stream *s;
+	struct buf rest;
+	ssize_t n;
+
+	if (!upgrade_wanted(r) || (n = upgrade_settings(&r->in, settings)) < 0)
+		return 0;
+	rest = c->h1.rx;
+	c->h1.rx = (struct buf){0};
+	if (!upgrade_said(c) || conn_h2_start(c, STR_NONE) < 0) {
+		buf_give(&rest, &c->w->bufs);
+		return -1;
+	}
+	s = h2_upgraded(&c->h2->h2, str_n(settings, (size_t)n), &r->in);
+	if (s) {
+		upgrade_move(r, s);
+		h2_conn_feed(&c->h2->h2, buf_str(&rest));
+	}
+	buf_give(&rest, &c->w->bufs);
+	return s ? 1 : -1;
 }
 
 void

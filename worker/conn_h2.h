@@ -11,6 +11,7 @@
 #include "shm/base/str.h"
 
 struct conn;
+struct req;
 struct worker;
 
 struct conn_h2;
@@ -21,6 +22,10 @@ int conn_h2_looks(const struct conn *c, struct str octets) NODISCARD;
 /* The connection speaks HTTP/2 from here on; `first` was read already. 1; -1 it cannot: to be
  * closed. */
 int conn_h2_start(struct conn *c, struct str first) NODISCARD;
+/* The request that is under way asks to go on in HTTP/2 (Upgrade: h2c): its connection becomes a
+ * carrier, and the request one of its members. 1 done, 0 it does not ask, or may not; -1 the
+ * connection is of no use any more. */
+int conn_h2_upgrade(struct req *r) NODISCARD;
 /* A carrier is closed: says so to the peer, if it can. Members are gone already. */
 void conn_h2_end(struct conn *c);
 /* A member's request is over. */

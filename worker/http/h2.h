@@ -91,6 +91,7 @@ struct h2_conn {
 	struct buf out;
 	struct defer flush, tell;
 	uint32_t begun;        /* exchanges, ever */
+	int32_t last_id;       /* of the peer's newest */
 	uint64_t window_start; /* ms: of the counts below */
 	uint32_t counts[H2_ABUSE_COUNT];
 	enum h2_abuse abuse; /* why it was ended, where calm is set */
@@ -113,6 +114,12 @@ int h2_conn_start(struct h2_conn *c, bool server, struct h2_pool *p, const struc
     struct str first) NODISCARD;
 /* The stream has news. */
 void h2_conn_event(struct h2_conn *c);
+/* Octets of the peer that were read before. */
+void h2_conn_feed(struct h2_conn *c, struct str octets);
+/* Server, right after h2_conn_start with nothing: the request by which it came about (RFC 7540 3.2)
+ * is its first stream, with the settings its HTTP2-Settings field had (decoded). NULL: they are
+ * malformed. */
+struct h2_stream *h2_upgraded(struct h2_conn *c, struct str settings, struct head *rx);
 /* GOAWAY: exchanges under way go on, new ones are refused. */
 void h2_conn_drain(struct h2_conn *c);
 /* Ends the session at once, every stream told by `gone`; the stream is the owner's to close. */

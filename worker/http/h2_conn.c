@@ -83,6 +83,8 @@ h2_stream_new(struct h2_conn *c, int32_t id)
 	list_push(&c->streams, &s->node);
 	c->n_streams++;
 	c->begun++;
+	if (c->server)
+		c->last_id = MAX(c->last_id, id);
 	return s;
 }
 
@@ -336,6 +338,7 @@ conn_blank(struct h2_conn *c)
 	list_init(&c->streams);
 	list_init(&c->news);
 	c->n_streams = c->begun = 0;
+	c->last_id = 0;
 	c->out = (struct buf){0};
 	c->rx_bytes = c->tx_bytes = 0;
 	c->window_start = clock_ms();
@@ -363,14 +366,38 @@ h2_conn_start(
 		c->session = NULL;
 		return -1;
 	}
-	if (first.n > 0) {
-		c->feeding = true;
-		feed(c, first.p, first.n);
-		c->feeding = false;
-		loop_defer(p->loop, &c->tell);
-	}
+	h2_conn_feed(c, first);
 	h2_tx_soon(c);
 	return 1;
+}
+
+void
+h2_conn_feed(struct h2_conn *c, struct str octets)
+{
+	if (octets.n == 0)
+		return;
+	c->feeding = true;
+	feed(c, octets.p, octets.n);
+	c->feeding = false;
+	loop_defer(c->pool->loop, &c->tell);
+}
+
+struct h2_stream *
+h2_upgraded(struct h2_conn *c, struct str settings, struct head *rx)
+{
+	struct h2_stream *s;
+
+	if (nghttp2_session_upgrade2(c->session, (const uint8_t *)settings.p, settings.n,
+		rx->method == METHOD_HEAD, NULL) != 0)
+		return NULL;
+	s = h2_stream_new(c, 1);
+	(void)nghttp2_session_set_stream_user_data(c->session, 1, s);
+	s->protocol = STR("");
+	s->rx_open = false;
+	s->rx_whole = true;
+	s->x.rx = rx;
+	s->x.rx_any = s->x.rx_head = s->x.rx_end = true;
+	return s;
 }
 
 void
@@ -380,7 +407,8 @@ h2_conn_drain(struct h2_conn *c)
 		return;
 	c->draining = true;
 	(void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE,
-	    nghttp2_session_get_last_proc_stream_id(c->session), NGHTTP2_NO_ERROR, NULL, 0);
+	    MAX(nghttp2_session_get_last_proc_stream_id(c->session), c->last_id), NGHTTP2_NO_ERROR,
+	    NULL, 0);
 	h2_tx_soon(c);
 }
 

@@ -7,7 +7,9 @@
 #include "worker/http/h2_priv.h"
 
 #include "shm/base/base.h"
+#include "shm/base/enc.h"
 #include "shm/base/num.h"
+#include "shm/base/rnd.h"
 #include "worker/http/h1_priv.h"
 #include "worker/http/octet.h"
 #include "worker/http/url.h"
@@ -170,6 +172,30 @@ settle_authority(struct h2_stream *s)
 	return h1_host(h, &why) < 0 ? refuse(s, why) : 1;
 }
 
+/* An extended CONNECT for a WebSocket is to everybody behind what it is in HTTP/1.1: a handshake
+ * (RFC 8441 5). The key is ours to make up, for whoever wants one. */
+static int
+settle_websocket(struct h2_stream *s)
+{
+	struct head *h = s->x.rx;
+	uint8_t octets[16];
+	char *key = ws_bytes(h->ws, 24);
+
+	if (key == NULL)
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	rnd_bytes(octets, sizeof(octets));
+	h->method = METHOD_GET;
+	h->method_text = STR("GET");
+	h->upgrade = s->protocol;
+	h->body = BODY_NONE;
+	(void)head_remove_id(h, HDR_SEC_WEBSOCKET_KEY);
+	if (!add(h, STR("upgrade"), s->protocol) ||
+	    !add(h, hdr_name(HDR_SEC_WEBSOCKET_KEY), str_n(key, enc_base64(octets, 16, key))))
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	s->x.rx_end = true; /* of the request: what follows is not its body */
+	return 1;
+}
+
 static int
 settle_request(struct h2_stream *s, bool end)
 {
@@ -192,6 +218,10 @@ settle_request(struct h2_stream *s, bool end)
 		return refuse(s, REASON_HEADERS_TOO_LARGE);
 	if (h1_frame_request(h, &why) < 0)
 		return refuse(s, why);
+	if (s->protocol.n > 0)
+		return str_eq(s->protocol, STR("websocket")) && !end && !h->has_length
+			   ? settle_websocket(s)
+			   : refuse(s, REASON_NOT_IMPLEMENTED);
 	if (end)
 		h->body = BODY_NONE;
 	else if (!h->has_length)
@@ -225,6 +255,8 @@ h2_head_done(struct h2_stream *s, bool end)
 	if (h->path.p == NULL)
 		h->path = h->query = STR("");
 	h->upgrade = h->reason = STR("");
+	if (s->protocol.p == NULL)
+		s->protocol = STR("");
 	if (h->scheme.p == NULL)
 		h->scheme = STR("");
 	if (h->authority.p == NULL)
@@ -273,7 +305,7 @@ left_out(const struct hdr *f, bool request)
 	return f->gone || f->id == HDR_CONTENT_LENGTH || f->id == HDR_CONNECTION ||
 	       f->id == HDR_TRANSFER_ENCODING || f->id == HDR_KEEP_ALIVE ||
 	       f->id == HDR_PROXY_CONNECTION || f->id == HDR_UPGRADE || f->id == HDR_TE ||
-	       (request && f->id == HDR_HOST);
+	       f->id == HDR_SEC_WEBSOCKET_ACCEPT || (request && f->id == HDR_HOST);
 }
 
 static int
@@ -294,9 +326,25 @@ put_list(nghttp2_nv *v, size_t *n, struct ws *ws, const struct hdr *h, uint32_t 
 	return 1;
 }
 
+bool
+h2_is_opened(const struct h2_stream *s, const struct head *h)
+{
+	return s->c->server && s->protocol.n > 0 && h->status == 101;
+}
+
+/* Any 2xx would open an extended CONNECT: an answer that does not must have another status. */
+static unsigned
+status_of(const struct h2_stream *s, const struct head *h)
+{
+	if (!s->c->server || s->protocol.n == 0 || (h->status != 101 && h->status / 100 != 2))
+		return h->status;
+	return h->status == 101 ? 200 : 501;
+}
+
 static int
 put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h)
 {
+	unsigned status;
 	char *digits;
 
 	if (h->request) {
@@ -310,12 +358,13 @@ put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct hea
 			v[(*n)++] = nv(STR(":protocol"), s->protocol);
 		return octet_ctl(s->how.target.p, 0, s->how.target.n) == s->how.target.n ? 1 : -1;
 	}
+	status = status_of(s, h);
 	digits = ws_bytes(h->ws, 3);
-	if (digits == NULL || h->status < 100 || h->status > 599)
+	if (digits == NULL || status < 100 || status > 599)
 		return -1;
-	digits[0] = (char)('0' + h->status / 100);
-	digits[1] = (char)('0' + h->status / 10 % 10);
-	digits[2] = (char)('0' + h->status % 10);
+	digits[0] = (char)('0' + status / 100);
+	digits[1] = (char)('0' + status / 10 % 10);
+	digits[2] = (char)('0' + status % 10);
 	v[(*n)++] = nv(STR(":status"), str_n(digits, 3));
 	return 1;
 }

@@ -43,6 +43,9 @@ void h2_fail(struct h2_conn *c);
 void h2_rx_callbacks(nghttp2_session_callbacks *cb);
 int h2_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS]);
 void h2_rx_consume(struct xchg *x, size_t n);
+void h2_raw_begin(struct xchg *x);
+struct str h2_raw_data(struct xchg *x);
+int h2_raw_fill(struct xchg *x);
 void h2_rx_drop(struct h2_stream *s); /* what is held, credit included */
 
 /* h2_tx.c */
@@ -60,6 +63,8 @@ extern const struct xchg_ops h2_xchg_ops;
 int h2_field(struct h2_stream *s, struct str name, struct str value);
 /* The head is whole: 1 or -1 with x->why. */
 int h2_head_done(struct h2_stream *s, bool end);
+/* Does this answer open what an extended CONNECT asked for? */
+bool h2_is_opened(const struct h2_stream *s, const struct head *h);
 /* Fields of our head for nghttp2: NULL, no memory left or not fit for a head. */
 nghttp2_nv *h2_fields(const struct h2_stream *s, const struct head *h, size_t *n_r);
 nghttp2_nv *h2_trailers(const struct head *h, size_t *n_r);

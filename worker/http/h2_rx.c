@@ -258,6 +258,57 @@ h2_rx_drop(struct h2_stream *s)
 	s->rx_held = 0;
 }
 
+/* --- octets as they are: RFC 8441 ------------------------------------------------------------- */
+
+#define RAW_AT_ONCE 512
+
+void
+h2_raw_begin(struct xchg *x)
+{
+	x->rx_end = x->tx_end = x->keepalive = false;
+}
+
+/* A piece that is nearly used up takes in the next, so that nothing short lies in two. */
+static void
+pull_up(struct h2_stream *s)
+{
+	struct h2_piece *p = s->rx_first, *next;
+
+	while (p && (next = p->next) != NULL && buf_len(&p->b) < RAW_AT_ONCE) {
+		uint32_t k;
+
+		buf_compact(&p->b);
+		k = MIN(buf_room(&p->b), buf_len(&next->b));
+		(void)buf_put(&p->b, next->b.p + next->b.r, k);
+		buf_eat(&next->b, k);
+		if (buf_len(&next->b) > 0)
+			return;
+		p->next = next->next;
+		if (s->rx_last == next)
+			s->rx_last = p;
+		piece_free(s->c, next);
+	}
+}
+
+struct str
+h2_raw_data(struct xchg *x)
+{
+	struct h2_stream *s = h2_stream_of(x);
+
+	pull_up(s);
+	return s->rx_first ? buf_str(&s->rx_first->b) : STR("");
+}
+
+/* What comes is there without being asked for. */
+int
+h2_raw_fill(struct xchg *x)
+{
+	const struct h2_stream *s = h2_stream_of(x);
+	uint32_t seen = s->rx_first ? buf_len(&s->rx_first->b) : 0;
+
+	return s->rx_held == seen && (s->rx_whole || x->gone) ? -1 : 0;
+}
+
 /* --- frames ----------------------------------------------------------------------------------- */
 
 static int

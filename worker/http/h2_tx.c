@@ -236,7 +236,7 @@ h2_tx_head(struct xchg *x, struct head *h, const struct xchg_send *how)
 {
 	struct h2_stream *s = h2_stream_of(x);
 
-	if (h->body == BODY_EOF)
+	if (h->body == BODY_EOF || h2_is_opened(s, h))
 		h->body = BODY_CHUNKED;
 	x->tx = h;
 	x->tx_head = true;
@@ -389,6 +389,10 @@ const struct xchg_ops h2_xchg_ops = {
     .peek = h2_rx_peek,
     .consume = h2_rx_consume,
     .finish = h2_finish,
+    .raw_begin = h2_raw_begin,
+    .raw_data = h2_raw_data,
+    .raw_fill = h2_raw_fill,
+    .raw_eat = h2_rx_consume,
 };
 
 void
