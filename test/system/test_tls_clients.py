@@ -47,7 +47,7 @@ def test_curl(simple, pki, version):
                 gw.dir / "two", path="/2")
     assert done.stdout.decode().splitlines() == ["200 1.1 1 0", "200 1.1 0 0"], done.stdout
     seen = json.loads((gw.dir / "two").read_text())
-    assert ["X-Forwarded-Proto", "https"] in seen["headers"], seen
+    assert ["x-forwarded-proto", "https"] in seen["headers"], seen
     done = curl(gw, pki, *only, "--data-binary", f"@{gw.dir}/body", "-H", "Expect:", path="/body")
     assert json.loads(done.stdout)["body"].encode("latin-1") == body
     lines = gw.access_log(3, lambda a: a.get("host") == NAME)
@@ -232,7 +232,7 @@ def again(gw, path, flag, *args, **kw):
 def test_resumption_in_another_worker(simple, pki, version):
     """A ticket of one worker resumes in every other; a worker's kill -9 changes nothing. S-SEC-4"""
     gw = simple(workers=4)
-    session, flag = gw.dir / "session", FLAG[version]
+    session, flag = gw.dir / "resume", FLAG[version]
     full(gw, session, flag, ca=pki.ca())
     before = requests(gw)
     seen = set()
@@ -256,7 +256,7 @@ def test_resumption_in_another_worker(simple, pki, version):
 def test_resumption_across_reloads(simple, pki, version):
     """Reloads, by command and by HUP, and a replaced certificate: the ticket is still good. S-SEC-4"""
     gw = simple()
-    session, flag = gw.dir / "session", FLAG[version]
+    session, flag = gw.dir / "resume", FLAG[version]
     full(gw, session, flag)
     change(gw, 'total = "0"', 'total = "60s"')
     assert again(gw, session, flag)
@@ -282,7 +282,7 @@ def test_resumption_on_another_host(simple, version):
             (gw.dir / "secret").chmod(0o600)
             gw.write_conf(gw.conf_file.read_text() + f'tls = {{ ticket_secret = "secret://file{gw.dir}/secret"; }};')
         made.append(gw.start())
-    session = made[0].dir / "session"
+    session = made[0].dir / "resume"
     full(made[0], session, flag)
     assert [again(gw, session, flag) for gw in made] == [True, True, False, False]
 
@@ -290,7 +290,7 @@ def test_resumption_on_another_host(simple, version):
 @both
 def test_tickets_off(simple, version):
     gw = simple("tickets = false;")
-    session = gw.dir / "session"
+    session = gw.dir / "resume"
     s_client(gw, FLAG[version], "-sess_out", session)
     assert not session.exists() or not again(gw, session, FLAG[version])
 
@@ -298,7 +298,7 @@ def test_tickets_off(simple, version):
 def test_ticket_lifetime(simple):
     """After the lifetime and the one that follows it the ticket is a whole handshake."""
     gw = simple(more='tls = { ticket_lifetime = "2s"; };')
-    session = gw.dir / "session"
+    session = gw.dir / "resume"
     full(gw, session, "-tls1_3")
     until(lambda: not again(gw, session, "-tls1_3"), 15, "the end of the ticket", 0.5)
 
@@ -350,7 +350,7 @@ def test_client_revoked(simple, pki, clients):
     path = pki.dir / "clients.crl"
     path.write_bytes(pki.crl(clients["ca"]).read_bytes())
     gw = simple(MTLS % ("required", clients["ca"].cert, f'crl = "{path}";'))
-    sessions = {v: gw.dir / f"session-{v}" for v in FLAG}
+    sessions = {v: gw.dir / f"resume-{v}" for v in FLAG}
     for v, flag in FLAG.items():
         full(gw, sessions[v], flag, cert=clients["revoked"])
     replace(path, pki.crl(clients["ca"], [clients["revoked"]]))
@@ -374,7 +374,7 @@ def test_resumed_client_is_the_same(simple, clients, version):
     """A resumed connection has the identity of the first one: policies see the same client. S-SEC-4"""
     gw = simple(MTLS % ("optional", clients["ca"].cert, ""), route='''policies = (
                 { policy = "client_certificate"; subjects = [ "CN=good,O=Example" ]; } );''')
-    session, flag = gw.dir / "session", FLAG[version]
+    session, flag = gw.dir / "resume", FLAG[version]
     full(gw, session, flag, cert=clients["good"])
     for _ in range(4):
         assert again(gw, session, flag, cert=clients["good"])
@@ -383,8 +383,8 @@ def test_resumed_client_is_the_same(simple, clients, version):
     assert [a.get("tls_resumed", False) for a in lines] == [False] + [True] * 4
     for other in (None, clients["deep"]):
         assert s_client(gw, flag, cert=other).status == 403
-        assert s_client(gw, flag, "-sess_out", gw.dir / "other", cert=other).status == 403
-        assert s_client(gw, flag, "-sess_in", gw.dir / "other", cert=other).status == 403
+        assert s_client(gw, flag, "-sess_out", gw.dir / "resume-other", cert=other).status == 403
+        assert s_client(gw, flag, "-sess_in", gw.dir / "resume-other", cert=other).status == 403
     assert gw.access_log(6, lambda a: a.get("reason") == "client_certificate")
 
 
@@ -392,7 +392,7 @@ def test_resumed_client_is_the_same(simple, clients, version):
 def test_resumption_ends_with_the_authority(simple, pki, clients, version):
     """Another CA of clients: old tickets are whole handshakes, in which that client is refused. S-SEC-4"""
     gw = simple(MTLS % ("required", clients["ca"].cert, ""))
-    session, flag = gw.dir / "session", FLAG[version]
+    session, flag = gw.dir / "resume", FLAG[version]
     full(gw, session, flag, cert=clients["good"])
     change(gw, clients["ca"].cert, pki.ca("foreign").cert)
     said = s_client(gw, flag, "-sess_in", session, cert=clients["good"])
@@ -404,7 +404,7 @@ def test_resumption_ends_with_the_certificate(simple, pki, clients):
     """A client whose certificate runs out meanwhile does not come back by its ticket. S-SEC-4"""
     short = pki.leaf("short.client", ca=clients["ca"], client=True, since=-1, days=6 * SLOW / 86400)
     gw = simple(MTLS % ("required", clients["ca"].cert, ""))
-    sessions = {v: gw.dir / f"session-{v}" for v in FLAG}
+    sessions = {v: gw.dir / f"resume-{v}" for v in FLAG}
     for v, flag in FLAG.items():
         full(gw, sessions[v], flag, cert=short)
     until(lambda: s_client(gw, cert=short).status is None, 15, "the end of the certificate", 0.2)
