@@ -44,7 +44,8 @@ def site(gateway, origin, certificates, settings="", **kw):
     if not isinstance(certificates, str):
         certificates = ", ".join(certificates)
     words = {"workers": 2, "route": "", "routes": "", "services": "", "more": "", "tls": free_port(), **kw}
-    return gateway(SITE, origin=origin if isinstance(origin, str) else origin.url, certificates=certificates,
+    text = SITE.replace("@more@", words["more"])  # before Gateway looks which settings are missing
+    return gateway(text, origin=origin if isinstance(origin, str) else origin.url, certificates=certificates,
                    settings=settings, **words)
 
 
