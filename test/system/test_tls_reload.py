@@ -15,6 +15,7 @@ from gateway import SANITIZED, SLOW, until
 from pki import replace
 from ports import free_port
 from tls import NAME, certificate, change, client, context, no_clients, peer, s_client, site, tls_address
+from torture_reload import torture_tls
 from wire import Client, WireError
 
 V1 = "/api/gateway/v1"
@@ -428,6 +429,16 @@ def test_restart_after_all_is_gone(live, pki):
             assert secret not in path.read_bytes(), path
     gw.start()
     assert peer(gw) == leaf.fingerprint
+
+
+@pytest.mark.xdist_group("alone")
+@pytest.mark.timeout(300 * SLOW)
+def test_torture():
+    """A short turn of make torture-reload TORTURE_ARGS=--tls: 200 WebSockets, 200 event streams and downloads through
+    50 reloads with the certificate replaced meanwhile, half of them over TLS: none closed. R-7.3 S-SEC-4"""
+    figures = torture_tls(50 if SLOW == 1 else 10, streams=200 if SLOW == 1 else 40)
+    print(figures)
+    assert figures["requests"] > 100
 
 
 # --- many --------------------------------------------------------------------------------------------
