@@ -2,6 +2,7 @@
 """TLS towards upstreams: who is believed, as whom the gateway comes, sessions, SPIFFE. S-SEC-4, S-EC-1, R-2.5, E-8"""
 import hashlib
 import os
+import select
 import socket
 import ssl
 import struct
@@ -322,6 +323,31 @@ def test_large_bodies(site, secure, pki):
         assert answer.get("X-Sum") == hashlib.sha256(body).hexdigest()
         assert answer.body == body
     assert origin.connections == 1
+
+
+def test_who_does_not_read(site, secure, pki):
+    """A side that reads late holds the other up, and gets every octet. E-8"""
+    body = os.urandom(1 << 20) * 16
+    held, sent = threading.Event(), threading.Event()
+
+    def late(x):
+        held.wait(20)
+        x.wire.body(x.request)
+        x.respond(200, {"X-Sum": hashlib.sha256(x.request.body).hexdigest()}, body)
+        sent.set()
+    gw = site(secure(late, read_body=False), tls=trust(pki), route='limits = { body = "64M"; };')
+    with Client(gw.address) as c:
+        sender = threading.Thread(target=c.request, args=("POST", "/"), kwargs={"body": body})
+        sender.start()
+        sender.join(0.5)
+        assert sender.is_alive()  # nobody takes all of it
+        held.set()
+        sender.join(20 * SLOW)
+        assert select.select([c.sock], [], [], 20 * SLOW)[0]
+        assert not sent.wait(0.5)  # nor all of the answer
+        answer = c.response()
+    assert answer.get("X-Sum") == hashlib.sha256(body).hexdigest()
+    assert answer.body == body
 
 
 def test_stream(site, secure, pki):
