@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a worker makes of a TLS connection: who the client is, what is logged, and what holds for it as for any
 other. R-2.5 S-SEC-4"""
+import re
 import signal
 import socket
 import ssl
@@ -9,8 +10,9 @@ import threading
 import pytest
 
 from gateway import SLOW, until
+from pki import replace
 from ports import free_port
-from tls import NAME, certificate, client, context, no_clients, site, tls_address
+from tls import NAME, certificate, client, context, no_clients, peer, site, tls_address
 from wire import Client
 
 MTLS = 'client = { mode = "optional"; ca = "%s"; };'
@@ -334,3 +336,36 @@ def test_settings_change_under_connections(one, pki):
             assert secure.ask("GET", "/", host=NAME).status == 200
     with client(gw, context(pki.ca())) as c:
         assert c.ask("GET", "/", host=NAME).status == 200
+
+
+def test_files_alone_then_another_change(one, pki):
+    """Certificates that came into force without a generation are not followed by older ones at the next. R-2.5"""
+    gw = one()
+    place = pki.dir / "turns"
+    place.mkdir(exist_ok=True)
+    leaves = [pki.leaf(NAME) for _ in range(4)]
+
+    def put(i):
+        replace(place / "key", leaves[i].key)
+        replace(place / "chain", leaves[i].chain)
+
+    def shows(i):
+        until(lambda: peer(gw) == leaves[i].fingerprint, 20, f"certificate {i}")
+
+    put(0)
+    text = gw.conf_file.read_text()
+    text = re.sub(r'certificate = "[^"]*"; key = "[^"]*"', f'certificate = "{place}/chain"; key = "{place}/key"', text)
+    gw.reload(text)
+    shows(0)
+    put(1)
+    gw.reload()  # nothing but files: no generation
+    shows(1)
+    put(2)  # noticed by itself
+    shows(2)
+    gw.reload(text.replace('total = "0"', 'total = "9s"'))
+    for _ in range(6):
+        assert peer(gw) == leaves[2].fingerprint
+    put(3)
+    gw.reload(text)
+    for _ in range(6):
+        assert peer(gw) == leaves[3].fingerprint
