@@ -11,6 +11,7 @@ import pytest
 
 from gateway import SLOW, until
 from pki import replace
+from ports import free_port
 from tls import (NAME, SITE, certificate, change, client, context, no_clients, peer, s_client, site, tls_address,
                  tls_url, worker_of)
 from wire import ask
@@ -115,6 +116,10 @@ def test_settings_openssl_does_not_take(simple):
         assert done.returncode != 0 and setting.split()[0] in done.said, done.said
         assert s_client(gw).status == 200
         gw.write_conf(good)
+    body = {"address": f"127.0.0.1:{free_port()}", "tls": {"enabled": True, "ciphers": "NOSUCH"}}
+    answer = gw.api("PUT", "/api/gateway/v1/listeners/other", json.dumps(body).encode(),
+                    {"Content-Type": "application/json"})
+    assert answer.status == 422 and b"NOSUCH" in answer.body, answer.body
 
 
 # --- which certificate ----------------------------------------------------------------------------

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "conf/changeset.h"
+#include "conf/listener.h"
 #include "conf/tls.h"
 #include "master/watcher/secrets/seal_priv.h"
 #include "shm/base/rnd.h"
+#include "worker/net/tls.h"
 
 #define TICKET_MIN 32 /* octets */
 
@@ -203,6 +205,19 @@ seal_named(struct seal *s, const void *body)
 	}
 }
 
+/* Ciphers, suites and groups: what OpenSSL takes only OpenSSL knows, and a worker would find out
+ * too late. */
+static void
+seal_words(struct seal *s, const struct conf_listener *l)
+{
+	char path[CHECK_PATH];
+	struct conf_place at = place(s, &(struct named){.setting = "tls"}, path, sizeof(path));
+	const char *error = l->tls.enabled && !s->in->lenient ? tls_words_wrong(&l->tls) : NULL;
+
+	if (error != NULL)
+		check_error_at(s->report, &at, "%s", error);
+}
+
 static void
 seal_object(struct seal *s, const struct conf_object *o)
 {
@@ -210,15 +225,18 @@ seal_object(struct seal *s, const struct conf_object *o)
 	void *body = object_body(o, &s->ws);
 
 	s->o = o;
-	if (body == NULL)
+	if (body == NULL) {
 		check_error_at(s->report,
 		    &(struct conf_place){.file = o->file, .line = o->line, .path = o->id},
 		    "malformed");
-	else if (o->kind == CONF_CERTIFICATE) {
+	} else if (o->kind == CONF_CERTIFICATE) {
 		seal_cert(s, body);
 		seal_forget(s);
-	} else
+	} else {
+		if (o->kind == CONF_LISTENER)
+			seal_words(s, body);
 		seal_named(s, body);
+	}
 	ws_reset(&s->ws, mark);
 	beat_now(s->in->beat);
 }

@@ -263,6 +263,16 @@ listeners_and_services_have_theirs(void **state)
 	m = make(k, NULL, false);
 	assert_false(has(&m, BUNDLE_CHAIN, tls_ref(l->tls.client.ca, &k->ws), &o));
 	made_free(&m);
+	l->tls.ciphers = STR("ECDHE+AESGCM");
+	l->tls.groups = STR("P-999");
+	kit_put(k, CONF_LISTENER, "tls", l);
+	assert_int_equal(make(k, NULL, false).rc, -1);
+	assert_told("listeners[tls].tls: groups: not what OpenSSL knows: P-999");
+	l->tls.enabled = false;
+	kit_put(k, CONF_LISTENER, "tls", l);
+	m = make(k, NULL, false);
+	assert_int_equal(m.rc, 1);
+	made_free(&m);
 }
 
 static void
