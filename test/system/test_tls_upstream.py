@@ -3,6 +3,7 @@
 import hashlib
 import os
 import select
+import signal
 import socket
 import ssl
 import struct
@@ -264,6 +265,22 @@ def test_restarted(site, secure, pki):
     origin.start()
     assert gw.ask("GET", "/").status == 200
     assert [h.reused for h in origin.handshakes] == [False, False]
+
+
+def test_successor(site, secure, pki):
+    """A worker that takes another's place has what the other had, from its first request on. S-SEC-4"""
+    origin = secure()
+    gw = site(origin, tls=trust(pki))
+    gw.allow_crash = "killed by signal 9"
+    assert gw.ask("GET", "/").status == 200
+    for _ in range(3):
+        old = gw.child("worker")
+        os.kill(old, signal.SIGKILL)
+        until(lambda old=old: gw.children("worker") and old not in gw.children("worker"), 10, "the successor")
+        with Client(gw.address) as c:  # waits in the listener's queue until there is one
+            assert c.ask("GET", "/").status == 200
+    assert len(origin.handshakes) == 4
+    assert gw.metric("gateway_upstream_tls_failures_total") == 0
 
 
 def test_proxy_header_first(site, secure, pki):
