@@ -133,7 +133,8 @@ worker_listen(struct worker *w, struct msg *m)
 	worker_ack(w, id, ok ? NULL : error);
 }
 
-/* What the keeper has committed before it comes is of the bundle in force. */
+/* What the keeper committed before it was sent goes first, with what waits for that: it may be the
+ * older of the two. */
 static void
 worker_bundle(struct worker *w, struct msg *m)
 {
@@ -142,8 +143,7 @@ worker_bundle(struct worker *w, struct msg *m)
 	int fd = msg_fd(m), rc = -1;
 
 	if (msg_end(m) > 0) {
-		if (txn)
-			worker_look(w);
+		worker_look(w);
 		rc = keyring_offer(w->keyring, txn, fd, &error);
 	} else if (fd >= 0) {
 		close(fd);

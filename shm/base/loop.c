@@ -125,6 +125,12 @@ loop_del(struct loop *l, struct watch *w)
 		return;
 	/* Fails only where the descriptor was closed before, which took it out of the set. */
 	epoll_ctl(l->epfd, EPOLL_CTL_DEL, w->fd, NULL);
+	loop_forget(l, w);
+}
+
+void
+loop_forget(struct loop *l, struct watch *w)
+{
 	w->fd = -1;
 	w->events = 0;
 	for (int i = l->at_event; i < l->n_events; i++)

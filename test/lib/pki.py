@@ -44,6 +44,8 @@ default_crl_days = 30
 unique_subject = no
 policy = p
 [p]
+organizationName = optional
+organizationalUnitName = optional
 commonName = optional
 [ca_ext]
 basicConstraints = critical, CA:TRUE

@@ -44,7 +44,8 @@ def site(gateway, origin, certificates, settings="", **kw):
     if not isinstance(certificates, str):
         certificates = ", ".join(certificates)
     words = {"workers": 2, "route": "", "routes": "", "services": "", "more": "", "tls": free_port(), **kw}
-    return gateway(SITE, origin=origin if isinstance(origin, str) else origin.url, certificates=certificates,
+    text = SITE.replace("@more@", words["more"])  # before Gateway looks which settings are missing
+    return gateway(text, origin=origin if isinstance(origin, str) else origin.url, certificates=certificates,
                    settings=settings, **words)
 
 
@@ -123,7 +124,7 @@ class Said:
 
     def find(self, pattern):
         m = re.search(pattern, self.text)
-        return m and m[1]
+        return m and next(g for g in m.groups() if g)
 
     @property
     def version(self):
@@ -149,7 +150,7 @@ class Said:
     def key(self):
         """The kind of key of the certificate: ec, rsa, ed25519."""
         return {"ECDSA": "ec", "RSA": "rsa", "RSA-PSS": "rsa", "ED25519": "ed25519", "Ed25519": "ed25519"}.get(
-            self.find(r"Peer signature type: (\S+)"))
+            self.find(r"Peer signature type: (\S+)|a:PKEY: (ED25519)"))
 
     @property
     def name(self):

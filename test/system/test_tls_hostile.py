@@ -72,7 +72,7 @@ GARBAGE = {
     "empty records": b"\x16\x03\x01\x00\x00" * 1000,
     "alerts first": b"\x15\x03\x01\x00\x02\x01\x5a" * 1000,
     "change cipher spec first": b"\x14\x03\x03\x00\x01\x01" * 1000,
-    "server hello": b"\x16\x03\x03\x00\x30\x02\x00\x00\x2c\x03\x03" + bytes(41),
+    "server hello": b"\x16\x03\x03\x00\x30\x02\x00\x00\x2c\x03\x03" + bytes(42),
     "message of 16 MB": b"\x16\x03\x01\x40\x00\x01\xff\xff\xff" + bytes(0x4000 - 4),
 }
 
@@ -265,7 +265,7 @@ def test_closed_without_close_notify(gw, pki):
     c = client(gw, context(pki.ca()))
     c.request("POST", "/", {"Content-Length": "100"}, host=NAME)
     c.send(b"half")
-    c.sock.detach()
+    c.close()
     no_clients(gw)
 
 

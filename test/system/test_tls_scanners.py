@@ -16,9 +16,6 @@ from tls import NAME, certificate, no_clients, s_client, site
 EXPLAINED = {
     "engine_problem": "of the scanner's openssl: it has no GOST",
     "RC4": "of the scanner's openssl: it has no RC4 to offer; that we refuse RC4 is tested below and by sslscan",
-    "cert_chain_of_trust": "of the scanner: it does not put a test's RSA authority into every store it looks at",
-    "scanProblem": "of the scanner: no name servers where tests run",
-    "DNS_CAArecord": "a record of the name service, not ours to set; the test's names are in none",
 }
 AEAD = ("GCM", "CHACHA20", "CCM", "TLS_AES", "TLS_CHACHA20")
 

@@ -1,10 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""usage: torture_reload.py [--reloads N] [--workers N]      (make torture-reload)
+"""usage: torture_reload.py [--reloads N] [--workers N] [--tls [--streams N]]      (make torture-reload)
 
 N reloads (1,000) of changing configurations under full load: wrk, keep-alive connections that ask at odd
 times, long downloads from the first reload to the last. Not one request may fail, not one connection be
 closed, not one worker be replaced, and generations only grow. C-4, R-8.1, S-AD-2
+
+--tls: instead of wrk, 200 WebSockets, 200 event streams and 4 downloads are open from the first reload to the last,
+half of each over TLS (1.2 and 1.3), while the certificate changes all the time: by the files under it, and with the
+objects. New clients come all along. None is closed, and none sees anything but a good certificate. R-7.3 S-SEC-4
 """
 import argparse
 import hashlib
@@ -13,6 +17,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -22,7 +27,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from backend import Backend  # noqa: E402
 from gateway import SLOW, Gateway, GatewayError, until  # noqa: E402
 from origin import Origin  # noqa: E402
+from pki import Pki, replace  # noqa: E402
 from ports import free_port  # noqa: E402
+from sockets import Sockets  # noqa: E402
+from tls import NAME, certificate, context  # noqa: E402
 from wire import Client, WireError  # noqa: E402
 
 FIXED = """
@@ -76,9 +84,9 @@ class Trickle:
 class Keeper(threading.Thread):
     """One keep-alive connection that asks now and then, and notes what is wrong."""
 
-    def __init__(self, address, stop):
+    def __init__(self, address, stop, tls=None):
         super().__init__(daemon=True)
-        self.client, self.stop_event = Client(address, timeout=30 * SLOW), stop
+        self.client, self.stop_event = Client(address, timeout=30 * SLOW, tls=tls, name=tls and NAME), stop
         self.count, self.wrong, self.generation = 0, [], 0
 
     def run(self):
@@ -103,9 +111,9 @@ class Keeper(threading.Thread):
 class Download(threading.Thread):
     """One long download, digest taken."""
 
-    def __init__(self, address, path):
+    def __init__(self, address, path, tls=None):
         super().__init__(daemon=True)
-        self.client, self.path = Client(address, timeout=60 * SLOW), path
+        self.client, self.path = Client(address, timeout=60 * SLOW, tls=tls, name=tls and NAME), path
         self.digest, self.wrong = None, []
 
     def run(self):
@@ -201,13 +209,170 @@ def judge(gw, said, closed, workers, keepers, downloads, trickle, reloads, secon
             "ms_per_reload": seconds / reloads * 1000}
 
 
+# --- TLS ------------------------------------------------------------------------------------------
+TLS_SITE = """
+    services = ( { id = "main"; url = "@origin@"; }, { id = "slow"; url = "@slow@"; timeouts = { total = "0"; }; },
+                 { id = "feed"; url = "@feed@"; timeouts = { total = "0"; idle = "300s"; }; },
+                 { id = "chat"; url = "@chat@"; } );
+    routes = ( { id = "slow"; path = "/slow/*"; service = "slow"; }, { id = "feed"; path = "/feed"; service = "feed"; },
+               { id = "chat"; path = "/chat/*"; service = "chat"; websocket = { enabled = true; }; },
+               { id = "all"; path = "/*"; service = "main"; policies = (
+                  { policy = "headers"; response = { set = ( { name = "X-Turn"; value = "@turn@"; } ); }; } ); } );
+    certificates = ( @certificates@ );
+    listeners = ( { id = "main"; address = "127.0.0.1:@port@"; timeouts = { idle = "600s"; }; },
+                  { id = "tls"; address = "127.0.0.1:@tls@"; timeouts = { idle = "600s"; };
+                    tls = { enabled = true; handshake_timeout = "@timeout@s"; }; } );
+    limits = { worker_slots = 8; connections = 2000; map_size = "16M"; };
+"""
+
+
+class Feed:
+    """Event streams that are all told the same."""
+
+    def __init__(self):
+        self.streams, self.lock = [], threading.Lock()
+
+    def __call__(self, x):
+        x.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with self.lock:
+            self.streams.append(x)
+        try:
+            while x.wire.sock.recv(1):
+                pass
+        except OSError:
+            pass
+        x.close()
+
+    def say(self, text):
+        data = b"data: %b\n\n" % text.encode()
+        with self.lock:
+            for x in self.streams:
+                x.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+
+class TlsTorture:
+    """What is open from the first reload to the last, and what is done meanwhile."""
+
+    def __init__(self, gw, pki, files, ws, feed, streams):
+        self.gw, self.pki, self.files, self.feed = gw, pki, files, feed
+        self.ways = [(gw.address, None)] + [((gw.host, gw.words["tls"]), context(pki.ca(), version=v, alpn=()))
+                                            for v in ("1.2", "1.3")]
+        ways = [self.ways[0], self.ways[1], self.ways[0], self.ways[2]]  # half of them plain
+        self.events = [self.stream(*ways[i % 4]) for i in range(streams)]
+        self.sockets = [self.socket(ws, i, *ways[i % 4]) for i in range(streams)]
+        self.stop = threading.Event()
+        self.keepers = [Keeper(*self.way(ways[i % 4])) for i in range(8)]
+        self.downloads = [Download(ways[i][0], f"/slow/{i}", ways[i][1]) for i in range(4)]
+        self.leaves = [pki.leaf(NAME, key=k) for k in ("ec", "ec", "rsa", "ed25519")]
+
+    def way(self, way):
+        return way[0], self.stop, way[1]
+
+    @staticmethod
+    def stream(address, tls):
+        c = Client(address, timeout=60 * SLOW, tls=tls, name=tls and NAME)
+        c.request("GET", "/feed")
+        c.head()
+        return c
+
+    @staticmethod
+    def socket(ws, i, address, tls):
+        url = f"http{'s' if tls else ''}://{address[0]}:{address[1]}/chat/{i}"
+        return ws.connect(url, **({"ssl": tls, "server_hostname": NAME} if tls else {}))
+
+    def turn(self, turn):
+        """One reload with another configuration, and other files under the certificate."""
+        leaf = self.leaves[turn % len(self.leaves)]
+        replace(self.files.dir / "key.pem", leaf.key)
+        replace(self.files.dir / "chain.pem", leaf.chain)
+        extra = [certificate(f"extra-{i}", self.leaves[i], f"x{turn}-{i}.example") for i in range(turn % 4)]
+        self.gw.write_conf(FIXED + TLS_SITE, turn=turn, timeout=10 + turn % 7,
+                           certificates=", ".join([certificate("a", self.files), *extra]))
+
+    def look(self, turn):
+        """Every stream gets this event, every socket answers; a new client comes by each way."""
+        self.feed.say(str(turn))
+        for c in self.events:
+            c.until(b"data: %d\n\n\r\n" % turn)
+        for c in self.sockets:
+            if c.ask(f"turn {turn}") != f"turn {turn}":
+                raise GatewayError(f"at reload {turn}: a WebSocket said something else")
+        self.visit()
+
+    def visit(self):
+        for address, tls in self.ways:
+            with Client(address, timeout=30 * SLOW, tls=tls, name=tls and NAME) as c:
+                if c.ask("GET", "/512").status != 200:
+                    raise GatewayError("a new client was refused")
+
+    def wrong(self):
+        return [w for t in self.keepers + self.downloads for w in t.wrong]
+
+
+def torture_tls(reloads, workers=2, streams=200):
+    """As torture(), over TLS; returns the figures."""
+    trickle, feed = Trickle(), Feed()
+    with tempfile.TemporaryDirectory(prefix="gw-pki-", dir="/dev/shm") as place, Origin() as origin, Sockets() as ws, \
+            Backend(trickle, read_body=True) as slow, Backend(feed) as feeder:
+        pki = Pki(place)
+        files = pki.leaf(NAME)
+        with Gateway(FIXED + TLS_SITE, workers=workers, origin=origin.url, slow=slow.url, feed=feeder.url,
+                     chat=ws.serve().url, tls=free_port(), turn=0, timeout=10,
+                     certificates=certificate("a", files)) as gw:
+            return drive_tls(TlsTorture(gw, pki, files, ws, feed, streams), trickle, reloads)
+
+
+def drive_tls(t, trickle, reloads):
+    gw, workers = t.gw, set(t.gw.children("worker"))
+    try:
+        for thread in t.keepers + t.downloads:
+            thread.start()
+        held = len(t.events) + len(t.sockets) + len(t.keepers) + len(t.downloads)
+        until(lambda: gw.metric("gateway_client_connections") == held, 20, "all connections")
+        admin, generation, began = Client(gw.socket, timeout=120), 0, time.monotonic()
+        for turn in range(1, reloads + 1):
+            t.turn(turn)
+            now = reload_by_signal(gw, generation or int(gw.metric("gateway_generation"))) if turn % 9 == 0 \
+                else reload_by_http(admin, turn)
+            if now <= generation or t.wrong():
+                raise GatewayError(f"at reload {turn}: generation {now} after {generation}; {t.wrong()}")
+            generation = now
+            t.visit()
+            if turn % max(1, reloads // 20) == 0:
+                t.look(turn)
+        seconds = time.monotonic() - began
+        admin.close()
+        t.look(reloads + 1)
+    finally:
+        trickle.end.set()
+        t.stop.set()
+    for thread in t.keepers + t.downloads:
+        thread.join(60 * SLOW)
+    wrong = t.wrong() + [f"{d.path}: digest differs" for d in t.downloads if d.digest != trickle.digests.get(d.path)]
+    if set(gw.children("worker")) != workers:
+        wrong.append("a worker was replaced")
+    if not all(c.open for c in t.sockets):
+        wrong.append("a WebSocket was closed")
+    ended = [a for a in gw.access_log() if a.get("route") == "feed" or a.get("protocol") == "websocket"]
+    wrong += [f"ended: {a}" for a in ended[:3]]
+    if wrong:
+        raise GatewayError("\n".join(map(str, wrong[:20])) + "\n" + gw.report())
+    for c in t.sockets + t.events + [k.client for k in t.keepers] + [d.client for d in t.downloads]:
+        c.close()
+    until(lambda: gw.metric("gateway_client_connections") == 0, 20, "all connections to be over")
+    return {"reloads": reloads, "requests": sum(k.count for k in t.keepers), "streams": held,
+            "ms_per_reload": seconds / reloads * 1000}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("--reloads", type=int, default=1000)
     p.add_argument("--workers", type=int, default=4)
+    p.add_argument("--tls", action="store_true")
+    p.add_argument("--streams", type=int, default=200)
     args = p.parse_args()
     try:
-        figures = torture(args.reloads, args.workers)
+        figures = torture_tls(args.reloads, args.workers, args.streams) if args.tls else torture(args.reloads, args.workers)
     except GatewayError as e:
         sys.exit(f"torture-reload: FAILED\n{e}")
     print(f"torture-reload: {figures['reloads']} reloads, {figures['requests']} requests, none failed, no connection "

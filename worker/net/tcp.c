@@ -52,10 +52,20 @@ tcp_read(struct stream *s, void *p, size_t n)
 	return STREAM_AGAIN;
 }
 
+/* One range costs the kernel less than a vector of one. */
+static ssize_t
+tcp_put(int fd, const struct iovec *v, int n)
+{
+	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)n};
+
+	if (n == 1)
+		return send(fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+	return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
 static ssize_t
 tcp_write(struct stream *s, const struct iovec *v, int n)
 {
-	struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)n};
 	ssize_t put;
 
 	if (s->connecting)
@@ -63,7 +73,7 @@ tcp_write(struct stream *s, const struct iovec *v, int n)
 	if (s->err != 0)
 		return STREAM_ERROR;
 	do {
-		put = sendmsg(s->watch.fd, &m, MSG_NOSIGNAL);
+		put = tcp_put(s->watch.fd, v, n);
 	} while (put < 0 && errno == EINTR);
 	if (put >= 0)
 		return put;
@@ -86,8 +96,7 @@ tcp_close(struct stream *s)
 	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 	int fd = s->watch.fd;
 
-	loop_del(s->loop, &s->watch);
-	s->watch.fd = -1;
+	loop_forget(s->loop, &s->watch);
 	if (s->reset_on_close)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(fd);

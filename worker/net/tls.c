@@ -342,6 +342,8 @@ tls_handshake(struct tls *t)
 		return;
 	}
 	tls_fail_ssl(t, why);
+	if (!t->server)
+		tls_connect_failed(t);
 	refused(t);
 }
 

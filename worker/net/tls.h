@@ -40,7 +40,7 @@ void tls_cert_unref(struct tls_cert **c);
 
 /* Keys are derived (HKDF) from the secret and the time: for lifetime_s each, the one before and the
  * one after are taken too, so that whoever has the secret resumes, in any worker and on any host.
- * The secret is copied. */
+ * Of the secret a digest is kept. NULL: OpenSSL has not what it takes. */
 struct tls_tickets *tls_tickets_new(struct str secret, uint64_t lifetime_s);
 struct tls_tickets *tls_tickets_ref(struct tls_tickets *t);
 void tls_tickets_unref(struct tls_tickets **t);
@@ -65,7 +65,7 @@ struct tls_server_opts {
 struct tls_client_opts {
 	unsigned protocols; /* offered; 0: none is named */
 	const struct conf_service_tls *conf;
-	struct str ca, crl;
+	struct str ca, crl;    /* DER; without a CA: the system's files, for who may read them */
 	struct str chain, key; /* DER: ours; empty: none */
 };
 
@@ -89,7 +89,9 @@ struct tls_how {
 	struct str name; /* whom the certificate must be for, and SNI unless it is an address; ""
 			    only where nobody looks (verify off, SPIFFE) */
 	/* Resumes *session where there is one, and leaves there what the server gives next. May be
-	 * NULL. The place must outlive the connection, or tls_session_forget(s) be called. */
+	 * NULL. A session of another profile or name is dropped, and so is one that a handshake
+	 * failed with; any number of connections may share the place. The place must outlive the
+	 * connection, or tls_session_forget(s) be called. */
 	struct tls_session **session;
 };
 int tls_connect(struct stream *s, struct tls_ctx *c, const struct tls_how *how,

@@ -11,8 +11,8 @@
 
 STACK_OF(X509) * tls_certs(struct str der)
 {
-	STACK_OF(X509) *v = sk_X509_new_null();
-	const unsigned char *p = (const unsigned char *)der.p, *end = p + der.n;
+	STACK_OF(X509) *v = der.n > 0 ? sk_X509_new_null() : NULL;
+	const unsigned char *p = (const unsigned char *)der.p, *end = der.n > 0 ? p + der.n : p;
 
 	while (v != NULL && p < end) {
 		X509 *x = d2i_X509(NULL, &p, (long)(end - p));
@@ -22,10 +22,6 @@ STACK_OF(X509) * tls_certs(struct str der)
 			sk_X509_pop_free(v, X509_free);
 			return NULL;
 		}
-	}
-	if (v != NULL && sk_X509_num(v) == 0) {
-		sk_X509_free(v);
-		return NULL;
 	}
 	return v;
 }
@@ -119,15 +115,20 @@ store_certs(X509_STORE *x, struct str der, const char **error_r)
 	for (int i = 0; ok && i < sk_X509_num(v); i++)
 		ok = X509_STORE_add_cert(x, sk_X509_value(v, i)) == 1;
 	sk_X509_pop_free(v, X509_free);
-	return ok ? 1 : tls_wrong("CA certificates", tls_reason(), error_r);
+	return ok ? 1
+		  : tls_wrong(
+			"CA certificates", der.n > 0 ? tls_reason() : "there are none", error_r);
 }
 
 static int
 store_crls(X509_STORE *x, struct str der, const char **error_r)
 {
-	const unsigned char *p = (const unsigned char *)der.p, *end = p + der.n;
+	const unsigned char *p = (const unsigned char *)der.p, *end;
 	bool ok = true;
 
+	if (der.n == 0)
+		return 1;
+	end = p + der.n;
 	while (ok && p < end) {
 		X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)(end - p));
 
@@ -136,8 +137,7 @@ store_crls(X509_STORE *x, struct str der, const char **error_r)
 	}
 	if (!ok)
 		return tls_wrong("CRL", tls_reason(), error_r);
-	if (der.n > 0)
-		X509_STORE_set_flags(x, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	X509_STORE_set_flags(x, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	return 1;
 }
 

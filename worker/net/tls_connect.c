@@ -33,6 +33,13 @@ tls_session_forget(struct stream *s)
 		t->place = NULL;
 }
 
+void
+tls_connect_failed(struct tls *t)
+{
+	if (t->place != NULL)
+		tls_session_unref(t->place);
+}
+
 /* The newest is the one to resume with. 1: the reference is ours. */
 static int
 on_session(SSL *ssl, SSL_SESSION *session)

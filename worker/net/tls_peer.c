@@ -25,14 +25,18 @@ tls_peer_expired(const X509 *leaf)
 
 /* --- SPIFFE: X509-SVID 2 to 5 ----------------------------------------------------------------- */
 
-/* An IA5String as text; with a NUL in it, it is none. */
+/* An IA5String as text. What a name is not made of (NUL, line ends, blanks) makes it none: it goes
+ * to logs and headers. */
 static struct str
 ia5(const ASN1_STRING *a)
 {
 	const char *p = (const char *)ASN1_STRING_get0_data(a);
 	size_t n = (size_t)ASN1_STRING_length(a);
 
-	return memchr(p, '\0', n) == NULL ? str_n(p, n) : STR_NONE;
+	for (size_t i = 0; i < n; i++)
+		if (p[i] <= 0x20 || p[i] >= 0x7f)
+			return STR_NONE;
+	return str_n(p, n);
 }
 
 /* The one URI there may be: its number, and the first. */

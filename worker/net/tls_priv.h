@@ -132,6 +132,10 @@ struct str tls_sni_clean(const char *z, char out[256]);
 /* Keys are let go: a connection may outlive its certificate by long. */
 void tls_accept_done(struct tls *t);
 
+/* --- tls_connect.c --- */
+/* A session that a handshake failed with is not offered again. */
+void tls_connect_failed(struct tls *t);
+
 /* --- tls_ticket.c --- */
 /* Server profiles: c->tickets (NULL: none are given). */
 int tls_tickets_use(struct tls_ctx *c, const char **error_r) NODISCARD;

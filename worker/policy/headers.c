@@ -55,7 +55,10 @@ static const struct field rows[] = {
 	.type = F_GROUP,
 	.offset = FIELD_AT(struct headers_conf, response),
 	.sub = &change_fields,
-	.help = "Changes to the answer that the client gets, the gateway's own answers too.",
+	.help =
+	    "Changes to the answer that the client gets, the gateway's own answers too. HSTS "
+	    "(RFC 6797) is one: set Strict-Transport-Security to \"max-age=31536000\" on routes "
+	    "that are to be asked by https alone from then on; nothing sets it by itself.",
 	.example = "response = { remove = [ \"Server\" ]; };"},
 };
 

@@ -85,9 +85,9 @@ secure_begin(struct upconn *c, void (*on_event)(struct stream *), const char **e
 void
 secure_stands(struct upconn *c)
 {
-	const struct tls_facts *f = tls_facts(&c->h1.stream);
+	bool resumed = tls_resumed(&c->h1.stream);
 
-	metric_add(c->up->metrics, f && f->resumed ? M_PROC_UP_TLS_RESUMED : M_PROC_UP_TLS_FULL, 1);
+	metric_add(c->up->metrics, resumed ? M_PROC_UP_TLS_RESUMED : M_PROC_UP_TLS_FULL, 1);
 }
 
 /* --- failures --------------------------------------------------------------------------------- */
@@ -116,6 +116,7 @@ void
 secure_failed(struct attempt *a, unsigned failure, const char *words)
 {
 	struct up *u = a->up;
+	struct str text = str_of(words);
 
 	metric_add(u->metrics, secure_metric(failure), 1);
 	/* What it would be resumed with may be what was refused. */
@@ -125,8 +126,10 @@ secure_failed(struct attempt *a, unsigned failure, const char *words)
 		u->tls_unlogged++;
 		return;
 	}
-	log_warn("service %.*s: endpoint %.*s: TLS: %s (%u more since the last such line)",
-	    STR_ARG(a->conf.service_id), STR_ARG(a->to->name), words, u->tls_unlogged);
+	if (str_starts(text, STR("TLS: ")))
+		text = str_sub(text, 5, text.n);
+	log_warn("service %.*s: endpoint %.*s: TLS: %.*s (%u more since the last such line)",
+	    STR_ARG(a->conf.service_id), STR_ARG(a->to->name), STR_ARG(text), u->tls_unlogged);
 	u->tls_logged_ms = clock_ms();
 	u->tls_unlogged = 0;
 }

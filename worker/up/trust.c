@@ -139,6 +139,8 @@ trust_missing(const struct trust_part v[TRUST_PARTS], struct ws *ws)
 	for (unsigned i = 0; i < TRUST_PARTS; i++) {
 		if (v[i].found == 1)
 			continue;
+		if (str_eq(v[i].ref, TLS_REF_SYSTEM))
+			return "the system has no certificates to trust by default: set tls.ca";
 		return ws_printf(
 		    ws, "%s: \"%.*s\" was not read, or cannot be used", what[i], STR_ARG(v[i].ref))
 		    .p;

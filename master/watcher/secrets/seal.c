@@ -10,16 +10,18 @@
 #include <unistd.h>
 
 #include "conf/changeset.h"
+#include "conf/listener.h"
 #include "conf/tls.h"
 #include "master/watcher/secrets/seal_priv.h"
 #include "shm/base/rnd.h"
+#include "worker/net/tls.h"
 
 #define TICKET_MIN 32 /* octets */
 
 /* --- words ------------------------------------------------------------------------------------ */
 
 static struct conf_place
-place(const struct seal *s, const struct want *w, char *path, size_t cap)
+place(const struct seal *s, const struct named *w, char *path, size_t cap)
 {
 	const char *list = object_kinds[s->o->kind].list;
 
@@ -31,9 +33,9 @@ place(const struct seal *s, const struct want *w, char *path, size_t cap)
 }
 
 static void
-told(struct seal *s, const struct want *w, bool error, const char *text)
+told(struct seal *s, const struct named *w, bool error, const char *text)
 {
-	char path[CHECK_PATH], *file = want_path(w->ref);
+	char path[CHECK_PATH], *file = named_path(w->ref);
 	struct str where = file != NULL ? str_of(file) : w->ref;
 	struct conf_place at = place(s, w, path, sizeof(path));
 
@@ -46,22 +48,23 @@ told(struct seal *s, const struct want *w, bool error, const char *text)
 }
 
 void
-seal_bad(struct seal *s, const struct want *w, const char *text)
+seal_bad(struct seal *s, const struct named *w, const char *text)
 {
 	char more[600];
 
-	if (!s->in->lenient) {
+	if (!s->in->lenient && !w->idle) {
 		told(s, w, true, text);
 		return;
 	}
-	s->kept++;
+	s->kept += s->in->lenient && !w->idle;
 	snprintf(more, sizeof(more), "%s; %s", text,
-	    s->in->kept != NULL ? "what was there before is kept" : "it is left out");
+	    s->in->lenient && s->in->kept != NULL ? "what was there before is kept"
+						  : "it is left out");
 	told(s, w, false, more);
 }
 
 void
-seal_warn(struct seal *s, const struct want *w, const char *fmt, ...)
+seal_warn(struct seal *s, const struct named *w, const char *fmt, ...)
 {
 	char text[600];
 	va_list ap;
@@ -75,7 +78,7 @@ seal_warn(struct seal *s, const struct want *w, const char *fmt, ...)
 /* --- blobs ------------------------------------------------------------------------------------ */
 
 static bool
-kept_blob(const struct seal *s, const struct want *w, struct str *octets_r)
+kept_blob(const struct seal *s, const struct named *w, struct str *octets_r)
 {
 	struct digest ignored;
 
@@ -84,7 +87,7 @@ kept_blob(const struct seal *s, const struct want *w, struct str *octets_r)
 }
 
 static void
-put_blob(struct seal *s, const struct want *w, struct str octets)
+put_blob(struct seal *s, const struct named *w, struct str octets)
 {
 	bundle_put(s->w, (enum bundle_kind)w->what, w->ref, octets);
 }
@@ -92,7 +95,7 @@ put_blob(struct seal *s, const struct want *w, struct str octets)
 /* Its facts, where it is one that is told of. */
 static void
 tell_chain(
-    struct seal *s, const char *used_by, const struct want *w, struct str chain, const char *error)
+    struct seal *s, const char *used_by, const struct named *w, struct str chain, const char *error)
 {
 	const char *ignored;
 	struct x509_facts f;
@@ -105,10 +108,10 @@ tell_chain(
 
 /* used_by: NULL where nobody is told of it. */
 static void
-seal_blob(struct seal *s, const struct want *w, const char *used_by)
+seal_blob(struct seal *s, const struct named *w, const char *used_by)
 {
 	const char *error = NULL;
-	struct str octets;
+	struct str octets = STR_NONE;
 
 	if (seal_octets(s, w, &octets, &error) < 0) {
 		seal_bad(s, w, error);
@@ -122,11 +125,11 @@ seal_blob(struct seal *s, const struct want *w, const char *used_by)
 
 /* A client's certificate and its key, together. */
 static void
-seal_own(struct seal *s, const struct want *chain, const struct want *key)
+seal_own(struct seal *s, const struct named *chain, const struct named *key)
 {
 	const char *error = NULL;
-	const struct want *at = chain;
-	struct str c, k;
+	const struct named *at = chain;
+	struct str c = STR_NONE, k = STR_NONE;
 
 	if (seal_octets(s, chain, &c, &error) == 1) {
 		at = key;
@@ -144,7 +147,7 @@ seal_own(struct seal *s, const struct want *chain, const struct want *key)
 }
 
 static void
-seal_ticket(struct seal *s, const struct want *w)
+seal_ticket(struct seal *s, const struct named *w)
 {
 	const char *error = NULL;
 	struct str secret;
@@ -185,10 +188,10 @@ ticket_without_setting(struct seal *s)
 /* --- objects ---------------------------------------------------------------------------------- */
 
 static void
-seal_wants(struct seal *s, const void *body)
+seal_named(struct seal *s, const void *body)
 {
-	struct want v[WANTS_MAX];
-	unsigned n = wants_of(s->o->kind, body, v, &s->ws), i = 0;
+	struct named v[NAMED_MAX];
+	unsigned n = named_of(s->o->kind, body, v, &s->ws), i = 0;
 
 	if (s->o->kind == CONF_SERVICE && n > 1 && v[1].what == BUNDLE_KEY) {
 		seal_own(s, &v[0], &v[1]);
@@ -202,6 +205,19 @@ seal_wants(struct seal *s, const void *body)
 	}
 }
 
+/* Ciphers, suites and groups: what OpenSSL takes only OpenSSL knows, and a worker would find out
+ * too late. */
+static void
+seal_words(struct seal *s, const struct conf_listener *l)
+{
+	char path[CHECK_PATH];
+	struct conf_place at = place(s, &(struct named){.setting = "tls"}, path, sizeof(path));
+	const char *error = l->tls.enabled && !s->in->lenient ? tls_words_wrong(&l->tls) : NULL;
+
+	if (error != NULL)
+		check_error_at(s->report, &at, "%s", error);
+}
+
 static void
 seal_object(struct seal *s, const struct conf_object *o)
 {
@@ -209,15 +225,18 @@ seal_object(struct seal *s, const struct conf_object *o)
 	void *body = object_body(o, &s->ws);
 
 	s->o = o;
-	if (body == NULL)
+	if (body == NULL) {
 		check_error_at(s->report,
 		    &(struct conf_place){.file = o->file, .line = o->line, .path = o->id},
 		    "malformed");
-	else if (o->kind == CONF_CERTIFICATE) {
+	} else if (o->kind == CONF_CERTIFICATE) {
 		seal_cert(s, body);
 		seal_forget(s);
-	} else
-		seal_wants(s, body);
+	} else {
+		if (o->kind == CONF_LISTENER)
+			seal_words(s, body);
+		seal_named(s, body);
+	}
 	ws_reset(&s->ws, mark);
 	beat_now(s->in->beat);
 }

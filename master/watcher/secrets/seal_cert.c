@@ -30,7 +30,7 @@ day(int64_t at)
 }
 
 void
-seal_times(struct seal *s, const struct want *w, const struct x509_facts *f)
+seal_times(struct seal *s, const struct named *w, const struct x509_facts *f)
 {
 	if (f->not_after <= s->in->now)
 		seal_warn(s, w, "expired on %s", day(f->not_after));
@@ -39,7 +39,7 @@ seal_times(struct seal *s, const struct want *w, const struct x509_facts *f)
 }
 
 const char *
-seal_pair(struct seal *s, const struct want *key, struct str chain, struct str der)
+seal_pair(struct seal *s, const struct named *key, struct str chain, struct str der)
 {
 	const char *warning = NULL, *error = NULL;
 
@@ -69,7 +69,7 @@ is_for(const struct x509_facts *f, struct str host)
 }
 
 static void
-hosts_told(struct seal *s, const struct want *w, const struct conf_certificate *c,
+hosts_told(struct seal *s, const struct named *w, const struct conf_certificate *c,
     const struct x509_facts *f)
 {
 	for (uint32_t i = 0; i < c->hosts.n; i++) {
@@ -151,7 +151,7 @@ seal_names_twice(struct seal *s)
 
 struct parts {
 	const struct conf_certificate *c;
-	const struct want *chain, *key, *ocsp; /* ocsp: NULL where none is named */
+	const struct named *chain, *key, *ocsp; /* ocsp: NULL where none is named */
 	struct bundle_cert cert;
 	struct x509_facts facts;
 	struct gbuf response;
@@ -191,7 +191,7 @@ static int
 read_pair(struct seal *s, struct parts *p)
 {
 	const char *error = NULL;
-	const struct want *at = p->chain;
+	const struct named *at = p->chain;
 
 	if (unchanged(s, p))
 		return 1;
@@ -280,8 +280,8 @@ put(struct seal *s, struct parts *p)
 void
 seal_cert(struct seal *s, const struct conf_certificate *c)
 {
-	struct want v[WANTS_MAX];
-	unsigned n = wants_of(CONF_CERTIFICATE, c, v, &s->ws);
+	struct named v[NAMED_MAX];
+	unsigned n = named_of(CONF_CERTIFICATE, c, v, &s->ws);
 	struct parts p = {.c = c, .chain = &v[0], .key = &v[1]};
 	bool good;
 

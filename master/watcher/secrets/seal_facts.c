@@ -44,10 +44,10 @@ names(const struct x509_facts *f)
 }
 
 void
-seal_fact(struct seal *s, const char *used_by, const struct want *w, const struct x509_facts *f,
+seal_fact(struct seal *s, const char *used_by, const struct named *w, const struct x509_facts *f,
     int64_t ocsp_until, const char *error)
 {
-	char *path = want_path(w->ref);
+	char *path = named_path(w->ref);
 	json_t *e = json_object();
 
 	set(e, "id", text(s->o->id));

@@ -14,7 +14,7 @@
 
 #include "conf/object.h"
 #include "master/watcher/secrets/seal.h"
-#include "master/watcher/secrets/wants.h"
+#include "master/watcher/secrets/named.h"
 #include "shm/base/buf.h"
 #include "worker/net/x509.h"
 
@@ -37,8 +37,8 @@ struct seal {
 /* --- words: of the object at hand, at that setting ------------------------------------------- */
 
 /* An error; a warning where what was there may be kept. */
-void seal_bad(struct seal *s, const struct want *w, const char *text);
-void seal_warn(struct seal *s, const struct want *w, const char *fmt, ...) PRINTF(3, 4);
+void seal_bad(struct seal *s, const struct named *w, const char *text);
+void seal_warn(struct seal *s, const struct named *w, const char *fmt, ...) PRINTF(3, 4);
 
 /* --- sources ---------------------------------------------------------------------------------- */
 
@@ -47,7 +47,7 @@ void seal_warn(struct seal *s, const struct want *w, const char *fmt, ...) PRINT
 int seal_raw(struct seal *s, struct str ref, struct str *raw_r, const char **error_r) NODISCARD;
 /* As its kind has it (DER); `first` of its kind says *warning_r, else NULL. */
 int seal_octets(
-    struct seal *s, const struct want *w, struct str *octets_r, const char **error_r) NODISCARD;
+    struct seal *s, const struct named *w, struct str *octets_r, const char **error_r) NODISCARD;
 void seal_forget(struct seal *s); /* all of them, wiped */
 
 /* --- certificates ----------------------------------------------------------------------------- */
@@ -57,14 +57,14 @@ void seal_cert(struct seal *s, const struct conf_certificate *c);
 /* After all of them: two with one name and the same kind of key. */
 void seal_names_twice(struct seal *s);
 /* NULL or what is wrong; its warning is told. */
-const char *seal_pair(struct seal *s, const struct want *key, struct str chain, struct str der);
+const char *seal_pair(struct seal *s, const struct named *key, struct str chain, struct str der);
 /* Tells of a certificate that is over or not yet good. */
-void seal_times(struct seal *s, const struct want *w, const struct x509_facts *f);
+void seal_times(struct seal *s, const struct named *w, const struct x509_facts *f);
 
 /* --- facts ------------------------------------------------------------------------------------ */
 
 /* One entry. error: NULL, or why it is the kept one. */
-void seal_fact(struct seal *s, const char *used_by, const struct want *w,
+void seal_fact(struct seal *s, const char *used_by, const struct named *w,
     const struct x509_facts *f, int64_t ocsp_until, const char *error);
 /* A sealed memfd, or -1 with *error_r. */
 int seal_facts_fd(const struct seal *s, const char **error_r) NODISCARD;

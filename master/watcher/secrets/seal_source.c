@@ -38,7 +38,7 @@ read_source(struct str ref, struct gbuf *raw_r, const char **error_r)
 
 	if (!str_eq(ref, TLS_REF_SYSTEM))
 		return secret_read(ref, SOURCE_MAX, raw_r, error_r);
-	path = want_path(ref);
+	path = named_path(ref);
 	snprintf(text, sizeof(text), "file:%s", path);
 	free(path);
 	return secret_read(str_of(text), SOURCE_MAX, raw_r, error_r);
@@ -103,7 +103,7 @@ seal_raw(struct seal *s, struct str ref, struct str *raw_r, const char **error_r
 
 static int
 make_trusted(
-    struct seal *s, const struct want *w, struct str raw, struct gbuf *out, const char **error_r)
+    struct seal *s, const struct named *w, struct str raw, struct gbuf *out, const char **error_r)
 {
 	unsigned bad = 0;
 	int rc = x509_trusted(raw, out, &bad, error_r);
@@ -115,7 +115,7 @@ make_trusted(
 
 static int
 make_crl(
-    struct seal *s, const struct want *w, struct str raw, struct gbuf *out, const char **error_r)
+    struct seal *s, const struct named *w, struct str raw, struct gbuf *out, const char **error_r)
 {
 	int64_t until = 0;
 	int rc = x509_crls(raw, out, &until, error_r);
@@ -128,7 +128,7 @@ make_crl(
 }
 
 static int
-make(struct seal *s, const struct want *w, struct str raw, struct gbuf *out, const char **error_r)
+make(struct seal *s, const struct named *w, struct str raw, struct gbuf *out, const char **error_r)
 {
 	switch (w->what) {
 	case BUNDLE_CHAIN:
@@ -144,7 +144,7 @@ make(struct seal *s, const struct want *w, struct str raw, struct gbuf *out, con
 }
 
 int
-seal_octets(struct seal *s, const struct want *w, struct str *octets_r, const char **error_r)
+seal_octets(struct seal *s, const struct named *w, struct str *octets_r, const char **error_r)
 {
 	struct form *form = &source_get(s, w->ref)->form[w->what];
 	const char *error = NULL;

@@ -280,10 +280,12 @@ predecessors(struct secrets *s, const struct heritage *h)
 {
 	const char *error = NULL;
 
-	if (h->secrets_fd < 0 || h->facts_fd < 0)
+	if (h->facts_fd >= 0) {
+		s->now.facts = digest_fd(h->facts_fd);
+		(void)close(h->facts_fd);
+	}
+	if (h->secrets_fd < 0)
 		return;
-	s->now.facts = digest_fd(h->facts_fd);
-	(void)close(h->facts_fd);
 	s->now.bundle = bundle_open(h->secrets_fd, &error);
 	if (s->now.bundle == NULL)
 		log_error("secrets: the bundle in force: %s", error);

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "conf/changeset.h"
-#include "master/watcher/secrets/wants.h"
+#include "master/watcher/secrets/named.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
@@ -82,11 +82,11 @@ list_object(struct watch_list *l, const struct conf_object *o, struct ws *ws)
 {
 	struct ws_mark mark = ws_mark(ws);
 	const void *body = object_body(o, ws);
-	struct want v[WANTS_MAX];
-	unsigned n = body != NULL ? wants_of(o->kind, body, v, ws) : 0;
+	struct named v[NAMED_MAX];
+	unsigned n = body != NULL ? named_of(o->kind, body, v, ws) : 0;
 
 	for (unsigned i = 0; i < n; i++)
-		list_add(l, want_path(v[i].ref));
+		list_add(l, named_path(v[i].ref));
 	ws_reset(ws, mark);
 }
 

@@ -138,8 +138,9 @@ every_error_names_its_field(void **state)
 		"routes[orders]: nobody answers: service is missing and no policy answers; "
 		"allowed: service = \"id\", or a policy such as fixed_response\n"},
 	    {CONF_SERVICE, "{\"url\":\"ftp://x\"}",
-		"services[orders].url: \"ftp://x\": neither http:// nor unix:; allowed: "
-		"http://host:port/base, http://[::1]:port/base, unix:/path, unix:/path:/base\n"},
+		"services[orders].url: \"ftp://x\": neither http://, https:// nor unix:; allowed: "
+		"http://host:port/base, https://host:port/base, http://[::1]:port/base, "
+		"unix:/path, unix:/path:/base\n"},
 	    {CONF_SERVICE, "{}",
 		"services[orders]: has neither url nor endpoints; one of them is needed\n"},
 	    {CONF_SERVICE, "{\"endpoints\":[{\"url\":\"http://a\",\"weight\":1001}]}",

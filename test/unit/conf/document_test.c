@@ -199,7 +199,7 @@ static const struct {
 	const char *members, *report;
 } entry_cases[] = {
     {"", "changes[0]: op is missing; allowed: create, put, patch, delete, add, remove\n"
-	 "changes[0]: kind is missing; allowed: listener, service, route, verdict, "
+	 "changes[0]: kind is missing; allowed: listener, service, route, certificate, verdict, "
 	 "endpoints\n"
 	 "changes[0]: id is missing; allowed: a string\n"},
     {"\"op\":\"putt\",\"kind\":\"rout\",\"id\":\"a\"",
@@ -207,7 +207,7 @@ static const struct {
 	"changes[0].kind: \"rout\"; did you mean \"route\"?\n"},
     {"\"op\":\"zap\",\"kind\":\"settings\",\"id\":\"a\"",
 	"changes[0].op: \"zap\"; allowed: create, put, patch, delete, add, remove\n"
-	"changes[0].kind: \"settings\"; allowed: listener, service, route, verdict, "
+	"changes[0].kind: \"settings\"; allowed: listener, service, route, certificate, verdict, "
 	"endpoints\n"},
     {"\"op\":1,\"kind\":[],\"id\":{}", "changes[0].op: a whole number; allowed: a string\n"
 				       "changes[0].kind: a list; allowed: a string\n"
@@ -287,7 +287,8 @@ partial_documents_keep_bad_entries(void **state)
 	assert_int_equal(k->d.v[0].error.n, 0);
 	assert_int_equal(k->d.v[1].kind, -1);
 	assert_str(k->d.v[1].error,
-	    "changes[1].kind: \"moon\"; allowed: listener, service, route, verdict, endpoints; "
+	    "changes[1].kind: \"moon\"; allowed: listener, service, route, certificate, verdict, "
+	    "endpoints; "
 	    "changes[1].id: \"/\": not an id; allowed: 1 to 63 letters, digits, \".\", \"_\", "
 	    "\"-\"");
 	assert_str(k->d.v[2].error, "changes[2].id: route \"a\" stands at changes[0] already");

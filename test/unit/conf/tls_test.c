@@ -90,6 +90,10 @@ certificates_are_read(void **state)
 	assert_true(str_eq(l->tls.client.ca, str_of(path)));
 }
 
+#define PEM                                                                                        \
+	"-----"                                                                                    \
+	"BEGIN PRIVATE KEY-----hunter2"
+
 struct bad {
 	const char *text, *says;
 };
@@ -164,10 +168,8 @@ mistakes_are_said(void **state)
 static void
 a_key_itself_is_refused_and_not_told(void **state)
 {
-	static const char *const texts[] = {
-	    CRT("certificate = \"/c\"; key = \"-----BEGIN PRIVATE KEY-----hunter2\";"),
-	    SVC("certificate = \"/c\"; key = \"-----BEGIN PRIVATE KEY-----hunter2\";"),
-	    SET("ticket_secret = \"hunter2\";")};
+	static const char *const texts[] = {CRT("certificate = \"/c\"; key = \"" PEM "\";"),
+	    SVC("certificate = \"/c\"; key = \"" PEM "\";"), SET("ticket_secret = \"hunter2\";")};
 	struct load_kit *k = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {

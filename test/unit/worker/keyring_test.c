@@ -466,6 +466,31 @@ a_bundle_waits_for_its_generation(void **state)
 	offer(10); /* waits at the end */
 }
 
+/* Where only files changed nothing is committed, and what waited is in force by itself. Later ones
+ * must not be followed by it. */
+static void
+what_came_into_force_does_not_wait_on(void **state)
+{
+	(void)state;
+	the_site();
+	put("m", "second", BUNDLE_KEY_EC, "a.test");
+	offer(7);
+	put("m", "second", BUNDLE_KEY_EC, "a.test");
+	offer(0);
+	assert_string_equal(shown("a.test"), "second");
+	put("m", "third", BUNDLE_KEY_EC, "a.test");
+	offer(0);
+	assert_false(keyring_adopt(w.keyring));
+	assert_string_equal(shown("a.test"), "third");
+	/* Another content waits on. */
+	put("m", "fourth", BUNDLE_KEY_EC, "a.test");
+	offer(8);
+	put("m", "third and a half", BUNDLE_KEY_EC, "a.test");
+	offer(0);
+	assert_true(keyring_adopt(w.keyring));
+	assert_string_equal(shown("a.test"), "fourth");
+}
+
 /* --- profiles --------------------------------------------------------------------------------- */
 
 static struct tls_ctx *
@@ -587,6 +612,7 @@ static const struct CMUnitTest tests[] = {
     IN_STAGE(what_was_decoded_stays_across_bundles),
     IN_STAGE(the_cache_is_bounded),
     IN_STAGE(a_bundle_waits_for_its_generation),
+    IN_STAGE(what_came_into_force_does_not_wait_on),
     IN_STAGE(one_profile_for_what_is_the_same),
     IN_STAGE(trust_and_tickets_are_part_of_it),
     IN_STAGE(settings_nobody_takes_are_said),

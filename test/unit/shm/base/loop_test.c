@@ -125,6 +125,27 @@ deleted_in_the_same_turn(void **state)
 	shut(l, &b, fd_b, other_b);
 }
 
+/* Nothing is left of it in the epoll set: its number can be watched anew. */
+static void
+forgotten_and_closed(void **state)
+{
+	struct loop *l = *state;
+	struct pipe_end a, b;
+	int other_a = readable(l, &a), fd_a = a.watch.fd, other_b;
+
+	loop_forget(l, &a.watch);
+	assert_int_equal(a.watch.fd, -1);
+	close(fd_a);
+	loop_turn(l, 0);
+	assert_int_equal(a.calls, 0);
+	other_b = readable(l, &b);
+	assert_int_equal(b.watch.fd, fd_a);
+	loop_turn(l, 0);
+	assert_int_equal(b.calls, 1);
+	shut(l, &b, fd_a, other_b);
+	close(other_a);
+}
+
 struct deferred {
 	struct defer defer;
 	struct loop *loop;
@@ -314,6 +335,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(descriptors, start, finish),
     TEST_WITH(add_fails_on_files, start, finish),
     TEST_WITH(deleted_in_the_same_turn, start, finish),
+    TEST_WITH(forgotten_and_closed, start, finish),
     TEST_WITH(deferred_calls, start, finish),
     TEST_WITH(order_of_a_turn, start, finish),
     TEST_WITH(waits_for_timers, NULL, NULL),

@@ -190,7 +190,7 @@ shake(struct fixture *f)
 	}
 	assert_int_equal(f->told, 1);
 	if (rc == 0)
-		rc = odd_handshake(f->ssl);
+		(void)odd_handshake(f->ssl);
 }
 
 static void
@@ -262,6 +262,30 @@ a_handshake_that_fails_was_no_connection(void **state)
 	assert_int_equal(count(f, M_PROC_UP_TLS_FULL), 0);
 	assert_int_equal(attempt_failed(a, a->why), RETRY_NEXT);
 	assert_int_equal(count(f, M_PROC_UP_ACTIVE), 0);
+}
+
+/* Of TLS 1.3 our side is through before the server has looked at our certificate, or missed it.
+ * What was sent may have been on its way: no other endpoint gets it. */
+static void
+an_alert_behind_the_handshake_is_tls_too(void **state)
+{
+	struct fixture *f = *state;
+	struct attempt *a;
+	struct head rx;
+	struct xchg *x;
+
+	trust_make(f);
+	SSL_CTX_set_verify(f->server, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	a = attempt(f);
+	until_ready(f, a);
+	head_init(&rx, &f->ws, false);
+	x = attempt_begin(a, &rx);
+	loop_turn(f->loop, 0);
+	assert_int_equal(x->why, REASON_UPSTREAM_CLOSED);
+	assert_int_equal(attempt_reason(a, x->why), REASON_UPSTREAM_TLS);
+	assert_int_equal(attempt_reason(a, REASON_BAD_UPSTREAM), REASON_BAD_UPSTREAM);
+	assert_int_equal(count(f, M_PROC_UP_TLS_F_REFUSED), 1);
+	assert_int_equal(attempt_failed(a, REASON_UPSTREAM_TLS), RETRY_NO);
 }
 
 static void
@@ -474,6 +498,7 @@ a_name_is_the_host_alone(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(a_connection_is_ready_when_its_handshake_is, setup, teardown),
     TEST_WITH(a_handshake_that_fails_was_no_connection, setup, teardown),
+    TEST_WITH(an_alert_behind_the_handshake_is_tls_too, setup, teardown),
     TEST_WITH(its_time_is_the_connections, setup, teardown),
     TEST_WITH(without_trust_there_is_no_connection, setup, teardown),
     TEST_WITH(tickets_leave_an_idle_connection, setup, teardown),

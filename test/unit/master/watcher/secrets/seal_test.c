@@ -244,7 +244,6 @@ listeners_and_services_have_theirs(void **state)
 	s->tls.key = kit_str(k, "a.key");
 	s->tls.ca = kit_str(k, "ca.pem");
 	kit_put(k, CONF_SERVICE, "up", s);
-	plain->tls.ca = kit_str(k, "none");
 	((struct conf_endpoint *)plain->endpoints.v)->tls = false;
 	kit_put(k, CONF_SERVICE, "plain", plain);
 	m = make(k, NULL, false);
@@ -263,6 +262,16 @@ listeners_and_services_have_theirs(void **state)
 	kit_put(k, CONF_LISTENER, "tls", l);
 	m = make(k, NULL, false);
 	assert_false(has(&m, BUNDLE_CHAIN, tls_ref(l->tls.client.ca, &k->ws), &o));
+	made_free(&m);
+	l->tls.ciphers = STR("ECDHE+AESGCM");
+	l->tls.groups = STR("P-999");
+	kit_put(k, CONF_LISTENER, "tls", l);
+	assert_int_equal(make(k, NULL, false).rc, -1);
+	assert_told("listeners[tls].tls: groups: not what OpenSSL knows: P-999");
+	l->tls.enabled = false;
+	kit_put(k, CONF_LISTENER, "tls", l);
+	m = make(k, NULL, false);
+	assert_int_equal(m.rc, 1);
 	made_free(&m);
 }
 
@@ -323,6 +332,23 @@ the_secret_of_tickets_is_carried_on(void **state)
 	made_free(&m);
 	made_free(&first);
 	made_free(&second);
+}
+
+static void
+what_nobody_uses_is_only_warned_of(void **state)
+{
+	struct kit *k = *state;
+	struct conf_service *s = kit_service(k);
+	struct made m;
+
+	s->tls.verify = false;
+	s->tls.ca = kit_str(k, "none");
+	kit_put(k, CONF_SERVICE, "up", s);
+	m = make(k, NULL, false);
+	assert_int_equal(m.rc, 1);
+	assert_told("services[up].tls.ca: warning: DIR/none: No such file or directory; it is left "
+		    "out\n");
+	made_free(&m);
 }
 
 /* --- what is not ------------------------------------------------------------------------------ */
@@ -543,6 +569,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(hosts_are_the_objects_where_it_has_some, kit_setup, kit_teardown),
     TEST_WITH(times_and_twins_are_warned_of, kit_setup, kit_teardown),
     TEST_WITH(listeners_and_services_have_theirs, kit_setup, kit_teardown),
+    TEST_WITH(what_nobody_uses_is_only_warned_of, kit_setup, kit_teardown),
     TEST_WITH(the_systems_certificates_are_a_file, kit_setup, kit_teardown),
     TEST_WITH(the_secret_of_tickets_is_carried_on, kit_setup, kit_teardown),
     TEST_WITH(errors_name_object_setting_and_file, kit_setup, kit_teardown),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See wants.h.
+ * See named.h.
  */
-#include "master/watcher/secrets/wants.h"
+#include "master/watcher/secrets/named.h"
 
 #include <unistd.h>
 
@@ -11,33 +11,34 @@
 #include "conf/secret.h"
 #include "conf/service.h"
 #include "conf/settings.h"
+#include "conf/wants.h"
 #include "shm/base/bug.h"
 
-struct wants {
-	struct want *v;
+struct naming {
+	struct named *v;
 	unsigned n;
 	struct ws *ws;
 };
 
 static void
-want(struct wants *w, unsigned what, const char *setting, struct str ref)
+want(struct naming *w, unsigned what, const char *setting, struct str ref)
 {
 	if (ref.n == 0)
 		return;
-	BUG_ON(w->n == WANTS_MAX);
-	w->v[w->n++] = (struct want){what, setting, tls_ref(ref, w->ws)};
+	BUG_ON(w->n == NAMED_MAX);
+	w->v[w->n++] = (struct named){what, setting, tls_ref(ref, w->ws), false};
 }
 
 static void
-of_certificate(struct wants *w, const struct conf_certificate *c)
+of_certificate(struct naming *w, const struct conf_certificate *c)
 {
 	want(w, BUNDLE_CHAIN, "certificate", c->certificate);
 	want(w, BUNDLE_KEY, "key", c->key);
-	want(w, WANT_OCSP, "ocsp", c->ocsp);
+	want(w, NAMED_OCSP, "ocsp", c->ocsp);
 }
 
 static void
-of_listener(struct wants *w, const struct conf_listener *l)
+of_listener(struct naming *w, const struct conf_listener *l)
 {
 	if (!l->tls.enabled || l->tls.client.mode == TLS_CLIENT_NONE)
 		return;
@@ -45,44 +46,36 @@ of_listener(struct wants *w, const struct conf_listener *l)
 	want(w, BUNDLE_CRL, "tls.client.crl", l->tls.client.crl);
 }
 
-/* Where endpoints come and go by other ways, some of them may be https one day. */
-static bool
-speaks_tls(const struct conf_service *s)
-{
-	const struct conf_endpoint *e = s->endpoints.v;
-
-	for (uint32_t i = 0; i < s->endpoints.n; i++)
-		if (e[i].tls)
-			return true;
-	return s->endpoints.n == 0;
-}
-
+/* Whatever the keeper takes for read when it has been sealed (conf/wants.h) is read, used or not.
+ */
 static void
-of_service(struct wants *w, const struct conf_service *s)
+of_service(struct naming *w, const struct conf_service *s)
 {
-	if (!speaks_tls(s))
+	bool idle = !s->tls.verify;
+
+	if (!wants_service(s))
 		return;
 	want(w, BUNDLE_CHAIN, "tls.certificate", s->tls.certificate);
 	want(w, BUNDLE_KEY, "tls.key", s->tls.key);
-	if (!s->tls.verify)
-		return;
 	if (s->tls.ca.n > 0)
 		want(w, BUNDLE_CHAIN, "tls.ca", s->tls.ca);
 	else
-		w->v[w->n++] = (struct want){BUNDLE_CHAIN, "tls.ca", TLS_REF_SYSTEM};
+		w->v[w->n++] = (struct named){BUNDLE_CHAIN, "tls.ca", TLS_REF_SYSTEM, false};
+	w->v[w->n - 1].idle = idle;
 	want(w, BUNDLE_CRL, "tls.crl", s->tls.crl);
+	w->v[w->n - 1].idle = idle;
 }
 
 static void
-of_settings(struct wants *w, const struct conf_settings *s)
+of_settings(struct naming *w, const struct conf_settings *s)
 {
 	want(w, BUNDLE_SECRET, "tls.ticket_secret", s->tls.ticket_secret);
 }
 
 unsigned
-wants_of(enum conf_kind kind, const void *body, struct want v_r[WANTS_MAX], struct ws *ws)
+named_of(enum conf_kind kind, const void *body, struct named v_r[NAMED_MAX], struct ws *ws)
 {
-	struct wants w = {.v = v_r, .ws = ws};
+	struct naming w = {.v = v_r, .ws = ws};
 
 	if (kind == CONF_CERTIFICATE)
 		of_certificate(&w, body);
@@ -114,7 +107,7 @@ system_path(void)
 }
 
 char *
-want_path(struct str ref)
+named_path(struct str ref)
 {
 	struct str path = secret_path(ref);
 
