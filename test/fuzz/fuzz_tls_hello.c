@@ -68,20 +68,28 @@ cert_make(void)
 }
 
 static struct tls_ctx *
-profile(unsigned choice)
+profile_new(unsigned choice)
 {
-	struct tls_ctx **c = &fuzz.ctx[choice % ARRAY_LEN(fuzz.ctx)];
 	struct conf_listener_tls conf = {.tickets = choice & 1, .max_version = TLS_1_3};
 	struct tls_server_opts o = {
 	    .conf = &conf, .ca = fuzz.ca, .tickets = fuzz.tickets, .pick = pick};
 	const char *error = "";
+	struct tls_ctx *c;
 
-	if (*c)
-		return *c;
 	conf.client.mode = choice & 2 ? TLS_CLIENT_OPTIONAL : TLS_CLIENT_NONE;
 	conf.max_version = choice & 4 ? TLS_1_2 : TLS_1_3;
-	*c = tls_server_new(&o, &error);
-	BUG_ON(!*c);
+	c = tls_server_new(&o, &error);
+	BUG_ON(!c);
+	return c;
+}
+
+static struct tls_ctx *
+profile(unsigned choice)
+{
+	struct tls_ctx **c = &fuzz.ctx[choice % ARRAY_LEN(fuzz.ctx)];
+
+	if (!*c)
+		*c = profile_new(choice);
 	return *c;
 }
 

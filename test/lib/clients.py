@@ -68,19 +68,24 @@ def modules():
     if not shutil.which("node"):
         pytest.skip("no node here")
     place = BUILD / "clients"
-    place.mkdir(parents=True, exist_ok=True)
     want = hashlib.sha256((CLIENTS / "package-lock.json").read_bytes()).hexdigest()
     stamp = place / "stamp"
-    with open(place / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != want:
-            shutil.rmtree(place / "node_modules", ignore_errors=True)
-            try:
-                install(place)
-            except (OSError, subprocess.SubprocessError) as e:
-                pytest.skip(f"the node modules of {CLIENTS} are not to be had: {e}")
-            stamp.write_text(want)
+    if not is_there(stamp, want):
+        place.mkdir(parents=True, exist_ok=True)
+        with open(place / "lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not is_there(stamp, want):
+                shutil.rmtree(place / "node_modules", ignore_errors=True)
+                try:
+                    install(place)
+                except (OSError, subprocess.SubprocessError) as e:
+                    pytest.skip(f"the node modules of {CLIENTS} are not to be had: {e}")
+                stamp.write_text(want)
     return place / "node_modules"
+
+
+def is_there(stamp, want):
+    return stamp.exists() and stamp.read_text() == want
 
 
 class Node:

@@ -53,7 +53,11 @@ def test_curl(simple, pki, version):
     done = curl(gw, pki, *only, "--data-binary", f"@{gw.dir}/body", "-H", "Expect:", path="/body")
     assert json.loads(done.stdout)["body"].encode("latin-1") == body
     lines = gw.access_log(3, lambda a: a.get("host") == NAME)
-    assert {a["scheme"] for a in lines} == {"https"}
+    assert {a["scheme"] for a in lines} == {"https"} and {a["tls"] for a in lines} == {f"TLSv{version}"}
+    close = ["-H", "Connection: close", "-o", gw.dir / "one"]
+    curl(gw, pki, *only, *close, tls_url(gw) + "/closed", "-o", gw.dir / "two", path="/resumed")
+    line = gw.access_log(1, lambda a: a.get("path") == "/resumed")[0]
+    assert line.get("tls_resumed", False) is (version == "1.3")  # of TLS 1.2 curl wants no tickets
     no_clients(gw)
 
 

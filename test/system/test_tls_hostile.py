@@ -65,7 +65,7 @@ GARBAGE = {
     "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
     "proxy": b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
     "sslv2": b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01\x00\x80" + bytes(60),
-    "sslv3": None,
+    "sslv3": b"\x16\x03\x00\x00\x2d\x01\x00\x00\x29\x03\x00" + bytes(33) + b"\x00\x02\x00\x0a\x01\x00",
     "record of application data": b"\x17\x03\x03\x00\x20" + bytes(32),
     "record of unknown type": b"\x63\x03\x03\x00\x20" + bytes(32),
     "record too large": b"\x16\x03\x01\xff\xff" + bytes(70000),
@@ -79,12 +79,13 @@ GARBAGE = {
 
 @pytest.mark.parametrize("what", GARBAGE)
 def test_garbage_instead_of_a_hello(gw, what):
-    """An alert at most, and closed; counted as "protocol"."""
-    octets = GARBAGE[what] or b"\x16\x03\x00" + hello()[3:5] + hello()[5:9] + b"\x03\x00" + hello()[11:45] + b"\0\0\0"
-    answer = raw(tls_address(gw), octets)
-    assert len(answer) <= 7 and (not answer or answer[0] == 21), answer
-    if what != "sslv3":
-        counted(gw, "protocol", "closed", "refused", "version")
+    """An alert at most, and closed; counted by its reason. Plain HTTP is told in its own words."""
+    answer = raw(tls_address(gw), GARBAGE[what])
+    if what == "http":
+        assert answer.startswith(b"HTTP/1.1 400 ") and b"plain_http" in answer
+    else:
+        assert len(answer) <= 7 and (not answer or answer[0] == 21), answer
+        counted(gw, "protocol", "refused", "version")
 
 
 def test_hello_with_a_flipped_octet(gw):
