@@ -114,9 +114,11 @@ h2_break(struct h2_stream *s, enum reason why)
 static uint32_t
 end_code(const struct h2_stream *s)
 {
+	if (!s->c->server)
+		return s->x.why == REASON_BAD_UPSTREAM ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_CANCEL;
 	if (!s->tx_open)
 		return NGHTTP2_NO_ERROR; /* RFC 9113 8.1: the rest of the request is not needed */
-	return s->c->server && s->x.tx_head ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL;
+	return s->x.tx_head ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL;
 }
 
 void
@@ -194,6 +196,14 @@ h2_fail(struct h2_conn *c)
 		loop_defer(c->pool->loop, &c->tell);
 }
 
+static void
+calm(struct h2_conn *c, enum h2_abuse what)
+{
+	c->calm = true;
+	c->abuse = what;
+	(void)nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 bool
 h2_count(struct h2_conn *c, enum h2_abuse what)
 {
@@ -205,9 +215,7 @@ h2_count(struct h2_conn *c, enum h2_abuse what)
 	}
 	if (++c->counts[what] <= abuse_most[what] || c->calm)
 		return !c->calm;
-	c->calm = true;
-	c->abuse = what;
-	(void)nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM);
+	calm(c, what);
 	return false;
 }
 
@@ -220,6 +228,8 @@ feed(struct h2_conn *c, const char *p, size_t n)
 
 	c->rx_bytes += n;
 	used = nghttp2_session_mem_recv(c->session, (const uint8_t *)p, n);
+	if (used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS && !c->calm)
+		calm(c, H2_ABUSE_CONTINUATIONS);
 	/* What it does not take whole it has given up on; a last frame may say why. */
 	if (used < 0 || (size_t)used != n) {
 		h2_tx_pump(c);

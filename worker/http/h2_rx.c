@@ -341,16 +341,24 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 	case NGHTTP2_WINDOW_UPDATE:
 		(void)h2_count(c, H2_ABUSE_WINDOWS);
 		break;
-	case NGHTTP2_PRIORITY:
-	case NGHTTP2_PRIORITY_UPDATE:
-		(void)h2_count(c, H2_ABUSE_PRIORITY);
-		break;
 	case NGHTTP2_GOAWAY:
 		c->draining = true;
 		break;
 	default:
 		break;
 	}
+	return 0;
+}
+
+/* Priorities are nothing to us, and nghttp2 drops them without a word (RFC 9113 6.3). */
+static int
+on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
+{
+	if (hd->type != NGHTTP2_PRIORITY && hd->type != NGHTTP2_PRIORITY_UPDATE)
+		return 0;
+	(void)h2_count(arg, H2_ABUSE_PRIORITY);
+	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0)
+		(void)nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
 	return 0;
 }
 
@@ -400,6 +408,7 @@ on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg UNUSED)
 void
 h2_rx_callbacks(nghttp2_session_callbacks *cb)
 {
+	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);

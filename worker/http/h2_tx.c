@@ -207,6 +207,15 @@ on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame, const uint8_
 	return c->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+/* Those with which exchanges end for our or the other side's reasons say nothing about this peer.
+ */
+static bool
+peers_fault(uint32_t code)
+{
+	return code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL &&
+	       code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_REFUSED_STREAM;
+}
+
 static int
 on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -214,9 +223,7 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 							    session, frame->hd.stream_id)
 						      : NULL;
 
-	if (frame->hd.type == NGHTTP2_RST_STREAM &&
-	    frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
-	    frame->rst_stream.error_code != NGHTTP2_CANCEL)
+	if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code))
 		(void)h2_count(arg, H2_ABUSE_RESETS_OUT);
 	if (!s || frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
