@@ -13,7 +13,7 @@ async function main(url, home) {
 		executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
 		headless: true,
 		env: { ...process.env, HOME: home },
-		args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
 			"--disable-background-networking", "--disable-component-update", "--disable-sync",
 			"--disable-dev-shm-usage", "--host-resolver-rules=MAP * 127.0.0.1"],
 	});

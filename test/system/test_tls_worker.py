@@ -305,7 +305,7 @@ def test_drain(gateway, backend, pki):
             came.set()
             go.wait(30)
         x.echo()
-    gw = site(gateway, backend(slow), certificate("a", pki.leaf(NAME)),
+    gw = site(gateway, backend(slow), certificate("a", pki.leaf(NAME)), workers=1,
               more='shutdown = { min_drain = "50ms"; deadline = "20s"; };')
     with client(gw, context(pki.ca())) as idle, client(gw, context(pki.ca())) as busy:
         assert idle.ask("GET", "/", host=NAME).status == 200

@@ -245,7 +245,7 @@ tls_shutdown_write(struct stream *s)
 }
 
 /* What lies in the socket unread would make a reset of our end, and might take our last words with
- * it. */
+ * it. Not asked for where the peer has said that nothing comes. */
 static void
 drain(struct tls *t)
 {
@@ -277,7 +277,8 @@ tls_close(struct stream *s)
 
 	if (!s->reset_on_close && !t->dialing) {
 		(void)notify(t);
-		drain(t);
+		if ((SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) == 0)
+			drain(t);
 	}
 	s->layer = NULL;
 	tls_free(t);

@@ -40,12 +40,12 @@ tls_sni_clean(const char *z, char out[256])
 
 /* They are kept until the handshake is over, for what is to be stapled. */
 static bool
-show(struct tls *t, struct tls_cert *const *v, unsigned n)
+show(struct tls *t, struct tls_cert *const *v)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < n; i++)
-		any |= SSL_use_cert_and_key(t->ssl, v[i]->leaf, v[i]->key, v[i]->chain, 1) == 1;
+	for (; v != NULL && *v != NULL; v++)
+		any |= SSL_use_cert_and_key(t->ssl, (*v)->leaf, (*v)->key, (*v)->chain, 1) == 1;
 	return any;
 }
 
@@ -86,13 +86,20 @@ on_name(SSL *ssl, int *alert, void *arg UNUSED)
 		    t, EPROTO, TLS_FAIL_NAME, "TLS: no certificate for \"%.*s\"", STR_ARG(sni));
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	}
-	if (!show(t, t->picked, n)) {
-		*alert = SSL_AD_INTERNAL_ERROR;
-		tls_fail(t, EPROTO, TLS_FAIL_OTHER, "TLS: the certificate is not usable: %s",
-		    tls_reason());
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	}
 	return z != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+/* Only where the handshake is a full one: to put a certificate in place costs OpenSSL a comparison
+ * of keys. */
+static int
+on_certificate(SSL *ssl, void *arg UNUSED)
+{
+	struct tls *t = tls_of(ssl);
+
+	if (show(t, t->picked))
+		return 1;
+	tls_fail(t, EPROTO, TLS_FAIL_OTHER, "TLS: the certificate is not usable: %s", tls_reason());
+	return 0;
 }
 
 /* RFC 6066 8: of the certificate OpenSSL has chosen by now. */
@@ -288,6 +295,7 @@ tls_server_new(const struct tls_server_opts *o, const char **error_r)
 	c->pick = o->pick;
 	SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_tlsext_servername_callback(c->ssl, on_name);
+	SSL_CTX_set_cert_cb(c->ssl, on_certificate, NULL);
 	SSL_CTX_set_tlsext_status_cb(c->ssl, on_status);
 	SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, c);
 	c->protocols = o->protocols != 0 ? o->protocols : TLS_HTTP1;
