@@ -6,7 +6,9 @@
 
 #include "shm/base/base.h"
 #include "shm/base/clock.h"
+#include "shm/base/enc.h"
 #include "shm/base/num.h"
+#include "worker/http/proto.h"
 #include "worker/plan.h"
 
 #define STATUS  STR("grpc-status")
@@ -137,6 +139,22 @@ message(struct ws *ws, struct str text)
 	return p ? str_n(p, n) : STR("");
 }
 
+bool
+grpc_listens(struct req *r)
+{
+	enum grpc_web form;
+	struct str suffix;
+
+	if (r->grpc || !r->cx->rx_head)
+		return r->grpc;
+	form = grpc_web_is(&r->in, &suffix);
+	if (form == GRPC_WEB_NOT)
+		return false;
+	grpc_web_begin(r, form, suffix);
+	r->grpc = true;
+	return true;
+}
+
 void
 grpc_answer(struct req *r)
 {
@@ -144,9 +162,21 @@ grpc_answer(struct req *r)
 	struct str detail = r->reply.detail.n ? r->reply.detail : str_of(why->detail);
 	struct head *h = &r->out;
 
-	head_add(h, STR("Content-Type"), STR("application/grpc"));
+	head_add(h, STR("Content-Type"), r->web_type.n ? r->web_type : STR("application/grpc"));
 	head_add(h, STATUS, ws_printf(&r->ws, "%u", code_of(r->reply.status)));
 	head_add(h, MESSAGE, message(&r->ws, detail));
+}
+
+void
+grpc_answered(struct req *r)
+{
+	if (r->web_type.n == 0)
+		return;
+	r->reply.body = grpc_web_end(r);
+	r->out.length = r->reply.body.n;
+	r->out.has_length = true;
+	if (r->reply.body.n > 0)
+		r->out.body = BODY_LENGTH;
 }
 
 static int
@@ -163,6 +193,8 @@ grpc_status(const struct req *r)
 {
 	if (!r->grpc || !r->response_started)
 		return -1;
+	if (r->grpc_told)
+		return r->grpc_told - 1;
 	for (uint32_t i = 0; i < r->out.n_trailers; i++)
 		if (str_ieq(r->out.trailers[i].name, STATUS))
 			return status_in(&r->out.trailers[i]);
@@ -175,4 +207,149 @@ grpc_word(const struct req *r)
 	int code = grpc_status(r);
 
 	return code < 0 ? STR("") : str_of(words[code]);
+}
+
+/* --- gRPC-Web --------------------------------------------------------------------------------- */
+
+static const struct str web = {"application/grpc-web", 20};
+static const struct str web_text = {"application/grpc-web-text", 25};
+
+/* One media type: "+proto", without parameters. */
+static enum grpc_web
+web_form(struct str s, struct str *suffix_r)
+{
+	bool text = str_istarts(s, web_text);
+	ssize_t end;
+
+	if (!str_istarts(s, web))
+		return GRPC_WEB_NOT;
+	s = str_sub(s, text ? web_text.n : web.n, s.n);
+	end = str_chr(s, ';');
+	s = str_trim(end < 0 ? s : str_n(s.p, (size_t)end));
+	if (s.n > 0 && s.p[0] != '+')
+		return GRPC_WEB_NOT;
+	*suffix_r = s;
+	return text ? GRPC_WEB_TEXT : GRPC_WEB_BINARY;
+}
+
+enum grpc_web
+grpc_web_is(const struct head *h, struct str *suffix_r)
+{
+	if (h->method != METHOD_POST)
+		return GRPC_WEB_NOT;
+	return web_form(head_value(h, HDR_CONTENT_TYPE), suffix_r);
+}
+
+void
+grpc_web_begin(struct req *r, enum grpc_web form, struct str suffix)
+{
+	struct str accept = head_value(&r->in, HDR_ACCEPT), type, unused;
+
+	while (str_list_next(&accept, &type) == 1) {
+		enum grpc_web wanted = web_form(type, &unused);
+
+		if (wanted == GRPC_WEB_NOT)
+			continue;
+		form = wanted;
+		break;
+	}
+	r->web_type =
+	    ws_cat(&r->ws, 2, (struct str[]){form == GRPC_WEB_TEXT ? web_text : web, suffix});
+}
+
+bool
+grpc_web_text(const struct req *r)
+{
+	return str_istarts(r->web_type, web_text);
+}
+
+/* A page of another origin sees the fields it is shown, and no others. */
+static bool
+web_hidden(const struct head *h)
+{
+	const struct hdr *shown = head_find(h, STR("Access-Control-Expose-Headers"));
+	struct str list = shown ? shown->value : STR("");
+
+	if (!head_find(h, STR("Access-Control-Allow-Origin")) || str_list_has(list, STATUS))
+		return false;
+	return !str_list_has(list, STR("*")) ||
+	       head_find(h, STR("Access-Control-Allow-Credentials"));
+}
+
+static bool
+web_tells(const struct hdr *f, bool trailer)
+{
+	static const struct str prefix = {"grpc-", 5};
+
+	return !f->gone && (trailer || str_istarts(f->name, prefix));
+}
+
+/* "name: value" lines; all of a message's trailers, or what a head says of the call. */
+static size_t
+web_lines(const struct hdr *v, uint32_t n, bool trailers, char *p)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!web_tells(&v[i], trailers))
+			continue;
+		for (size_t k = 0; p && k < v[i].name.n; k++) {
+			char c = v[i].name.p[k];
+
+			p[at + k] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+		}
+		at += v[i].name.n;
+		if (p) {
+			memcpy(p + at, ": ", 2);
+			memcpy(p + at + 2, v[i].value.p, v[i].value.n);
+			memcpy(p + at + 2 + v[i].value.n, "\r\n", 2);
+		}
+		at += v[i].value.n + 4;
+	}
+	return at;
+}
+
+static struct str
+web_frame(struct ws *ws, const struct hdr *v, uint32_t n, bool trailers)
+{
+	size_t size = web_lines(v, n, trailers, NULL);
+	char *p = ws_bytes(ws, size + 5);
+
+	if (p == NULL)
+		return STR_NONE;
+	p[0] = (char)0x80;
+	for (unsigned i = 0; i < 4; i++)
+		p[1 + i] = (char)(size >> (24 - 8 * i));
+	web_lines(v, n, trailers, p + 5);
+	return str_n(p, size + 5);
+}
+
+static struct str
+web_base64(struct ws *ws, struct str s)
+{
+	char *p = s.p ? ws_bytes(ws, (s.n + 2) / 3 * 4) : NULL;
+
+	return p ? str_n(p, enc_base64(s.p, s.n, p)) : STR_NONE;
+}
+
+struct str
+grpc_web_end(struct req *r)
+{
+	static const struct hdr lost[] = {{.name = {"grpc-status", 11}, .value = {"2", 1}},
+	    {.name = {"grpc-message", 12}, .value = {"the service did not tell a status", 33}}};
+	struct head *h = &r->out;
+	bool in_head = h->n_trailers == 0 && head_find(h, STATUS);
+	struct str frame;
+
+	if (in_head && !web_hidden(h))
+		return STR("");
+	if (in_head)
+		frame = web_frame(&r->ws, h->h, h->n, false);
+	else if (h->n_trailers > 0)
+		frame = web_frame(&r->ws, h->trailers, h->n_trailers, true);
+	else
+		frame = web_frame(&r->ws, lost, ARRAY_LEN(lost), true);
+	r->grpc_told = (uint8_t)(in_head ? 0 : grpc_status(r) + 1);
+	h->n_trailers = 0;
+	return grpc_web_text(r) ? web_base64(&r->ws, frame) : frame;
 }

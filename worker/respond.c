@@ -73,8 +73,9 @@ respond_head(struct req *r)
 	struct reply *p = &r->reply;
 	struct head *h = &r->out;
 	bool bodiless = p->status == 204 || p->status == 304;
+	bool call = p->reason && grpc_listens(r);
 
-	if (p->reason && r->grpc) {
+	if (call) {
 		p->body = p->content_type = STR("");
 		bodiless = true;
 	} else if (p->reason && !p->content_type.n && !p->body.n) {
@@ -82,17 +83,19 @@ respond_head(struct req *r)
 		p->body = respond_problem(r);
 	}
 	head_init(h, &r->ws, false);
-	h->status = p->reason && r->grpc ? 200 : p->status;
+	h->status = call ? 200 : p->status;
 	h->length = p->body.n;
 	h->has_length = !bodiless;
 	h->body = bodiless || r->in.method == METHOD_HEAD ? BODY_NONE : BODY_LENGTH;
 	if (h->body == BODY_NONE)
 		p->body = STR("");
 	respond_fields(r);
-	if (p->reason && r->grpc)
+	if (call)
 		grpc_answer(r);
 	forward_response(r);
 	chain_response(r);
+	if (call)
+		grpc_answered(r);
 }
 
 /* The connection goes on when what is left of the request can be read and dropped quickly. A client

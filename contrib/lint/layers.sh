@@ -18,7 +18,7 @@ layer worker/net        worker/net/ shm/ conf/tls.h conf/bundle.h
 layer worker/http       worker/http/ worker/net/ shm/ conf/method.h
 # One of these never includes another; what they share is the request and the plan. Of conf: what reads.
 layer worker/up         worker/up/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
-layer worker/policy     worker/policy/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
+layer worker/policy     worker/policy/ worker/req.h worker/plan.h worker/grpc.h worker/filter.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer worker/obs        worker/obs/ worker/req.h worker/plan.h worker/websocket.h worker/grpc.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer worker            worker/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer admin             admin/ conf/ worker/net/ worker/http/ shm/
