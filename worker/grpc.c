@@ -332,24 +332,45 @@ web_base64(struct ws *ws, struct str s)
 	return p ? str_n(p, enc_base64(s.p, s.n, p)) : STR_NONE;
 }
 
+/* The trailers; a service that ended without a status did not end well, which clients would not
+ * see. */
+static struct str
+web_trailers(struct req *r)
+{
+	static const struct hdr lost[] = {{.name = {"grpc-status", 11}, .value = {"2", 1}},
+	    {.name = {"grpc-message", 12}, .value = {"the service told no status", 26}}};
+	struct head *h = &r->out;
+	uint32_t n = h->n_trailers;
+	struct hdr *v;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!str_ieq(h->trailers[i].name, STATUS))
+			continue;
+		r->grpc_told = (uint8_t)(status_in(&h->trailers[i]) + 1);
+		return web_frame(&r->ws, h->trailers, n, true);
+	}
+	v = ws_alloc(&r->ws, (n + ARRAY_LEN(lost)) * sizeof(*v));
+	if (v == NULL)
+		return STR_NONE;
+	if (n > 0)
+		memcpy(v, h->trailers, n * sizeof(*v));
+	memcpy(v + n, lost, sizeof(lost));
+	r->grpc_told = GRPC_UNKNOWN + 1;
+	return web_frame(&r->ws, v, n + ARRAY_LEN(lost), true);
+}
+
 struct str
 grpc_web_end(struct req *r)
 {
-	static const struct hdr lost[] = {{.name = {"grpc-status", 11}, .value = {"2", 1}},
-	    {.name = {"grpc-message", 12}, .value = {"the service did not tell a status", 33}}};
 	struct head *h = &r->out;
-	bool in_head = h->n_trailers == 0 && head_find(h, STATUS);
 	struct str frame;
 
-	if (in_head && !web_hidden(h))
-		return STR("");
-	if (in_head)
+	if (h->n_trailers > 0 || !head_find(h, STATUS))
+		frame = web_trailers(r);
+	else if (web_hidden(h))
 		frame = web_frame(&r->ws, h->h, h->n, false);
-	else if (h->n_trailers > 0)
-		frame = web_frame(&r->ws, h->trailers, h->n_trailers, true);
 	else
-		frame = web_frame(&r->ws, lost, ARRAY_LEN(lost), true);
-	r->grpc_told = (uint8_t)(in_head ? 0 : grpc_status(r) + 1);
+		return STR("");
 	h->n_trailers = 0;
 	return grpc_web_text(r) ? web_base64(&r->ws, frame) : frame;
 }
