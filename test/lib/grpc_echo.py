@@ -7,7 +7,7 @@
             stub.Unary(Request(payload=b"x")).payload
         server.calls[0].wait_over()                 # .method .metadata .remaining .cancelled .messages
 
-What the server does is in the requests (echo.proto). Metadata "x-..." comes back as initial metadata, "t-..." as
+What the server does is in the requests (echo.proto). Metadata "i-..." comes back as initial metadata, "t-..." as
 trailing; health is grpc.health.v1, its messages made by hand. The stubs are made here and now, with protoc.
 
     stream = call(client, "Unary", Request(hang=True), timeout="200m")      # http2.Client: a call, every octet ours
@@ -97,7 +97,7 @@ class Echo(echo_pb2_grpc.EchoServicer):
             self.server.calls.append(call)
             self.server.came.notify_all()
         context.set_trailing_metadata([(k, v) for k, v in call.metadata if k.startswith("t-")])
-        first = [(k, v) for k, v in call.metadata if k.startswith("x-")]
+        first = [(k, v) for k, v in call.metadata if k.startswith("i-")]
         if first:
             context.send_initial_metadata(first)
         return call
