@@ -41,6 +41,7 @@ limits_of(const struct conf_listener *l)
 	return (struct h2_limits){
 	    .headers = (uint32_t)l->limits.headers,
 	    .count = (uint32_t)l->limits.header_count,
+	    .request_line = (uint32_t)l->limits.request_line,
 	    .streams = (uint32_t)l->http2.streams,
 	    .window = (uint32_t)l->http2.window,
 	    .conn_window = (uint32_t)l->http2.connection_window,

@@ -471,6 +471,7 @@ class Stream:
         self.conn, self.id, self.fields, self.ended = conn, id, fields, ended
         self.trailers, self.read_all = [], b""
         self.reset_by_peer = None
+        self.over = False  # the handler is through: what comes is dropped, and the connection's window renewed
         self.events = queue.Queue()
 
     def get(self, name, default=None):
@@ -594,7 +595,9 @@ class ServerConn(Conn):
                 x.trailers = fields
                 x.events.put(("end", None))
         elif f.type == DATA and x:
-            if f.content:
+            if f.content and x.over and self.server.credit:
+                self._try(octets(WINDOW_UPDATE, 0, 0, struct.pack(">I", len(f.content))))
+            elif f.content:
                 x.events.put(("data", f.content))
             if f.flags & END_STREAM:
                 x.events.put(("end", None))
@@ -659,6 +662,13 @@ class Server:
             pass
         except Exception as e:  # pylint: disable=broad-except
             self.errors.append(repr(e))
+        x.over = True
+        left = 0
+        while not x.events.empty():
+            kind, value = x.events.get()
+            left += len(value) if kind == "data" else 0
+        if left and self.credit:
+            x.conn._try(octets(WINDOW_UPDATE, 0, 0, struct.pack(">I", left)))
 
     def close(self):
         try:

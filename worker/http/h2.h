@@ -27,9 +27,10 @@
 struct h2_limits {
 	uint32_t headers; /* octets of a decoded head, 32 more for each field (RFC 9113 6.5.2) */
 	uint32_t count;   /* fields */
-	uint32_t streams; /* the peer may have open at a time */
-	uint32_t window;  /* octets of payload kept for a stream */
-	uint32_t conn_window; /* for all of them */
+	uint32_t request_line; /* octets of :method and :path; 0: any number */
+	uint32_t streams;      /* the peer may have open at a time */
+	uint32_t window;       /* octets of payload kept for a stream */
+	uint32_t conn_window;  /* for all of them */
 	bool merge_slashes;
 	bool connect; /* extended CONNECT is offered (RFC 8441) */
 };

@@ -203,6 +203,9 @@ settle_request(struct h2_stream *s, bool end)
 	bool plain_connect = h->method == METHOD_CONNECT && s->protocol.n == 0;
 	enum reason why = REASON_BAD_REQUEST;
 
+	if (s->c->limits.request_line > 0 &&
+	    h->method_text.n + h->target.n > s->c->limits.request_line)
+		return refuse(s, REASON_URI_TOO_LONG);
 	if (h->method_text.n == 0 || !octet_token(h->method_text))
 		return refuse(s, REASON_BAD_REQUEST);
 	if (!plain_connect &&
@@ -226,6 +229,7 @@ settle_request(struct h2_stream *s, bool end)
 		h->body = BODY_NONE;
 	else if (!h->has_length)
 		h->body = BODY_CHUNKED;
+	h->expect_continue = h->body != BODY_NONE && head_get(h, HDR_EXPECT) != NULL;
 	return 1;
 }
 
@@ -238,6 +242,12 @@ settle_response(struct h2_stream *s, bool end)
 	if (h->status == 0 || h->status == 101 || h1_frame_response(h, head_request) < 0)
 		return refuse(s, REASON_BAD_UPSTREAM);
 	h->keepalive = true;
+	/* For who cannot see that the stream ended. */
+	if (end && !h->has_length && !head_request && h->status >= 200 && h->status != 204 &&
+	    h->status != 304) {
+		h->has_length = true;
+		h->length = 0;
+	}
 	if (end)
 		h->body = BODY_NONE;
 	else if (h->body == BODY_EOF || h->body == BODY_NONE)
