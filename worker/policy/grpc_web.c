@@ -28,8 +28,8 @@ static const struct fields fields = {
 	    "version of HTTP) to gRPC; all else passes as it is. The service needs protocol = "
 	    "\"http2\". For pages of other origins put cors before it, and in its `expose` "
 	    "\"grpc-status\" and \"grpc-message\": "
-	    "policies = ( { type = \"cors\"; origins = [ \"https://shop.example.com\" ]; "
-	    "expose = [ \"grpc-status\", \"grpc-message\" ]; }, { type = \"grpc_web\"; } );",
+	    "policies = ( { policy = \"cors\"; origins = [ \"https://shop.example.com\" ]; "
+	    "expose = [ \"grpc-status\", \"grpc-message\" ]; }, { policy = \"grpc_web\"; } );",
     .size = sizeof(struct grpc_web_conf),
     .v = rows,
     .n = ARRAY_LEN(rows),
