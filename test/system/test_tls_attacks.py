@@ -2,9 +2,9 @@
 """TLS seen by somebody who wants in: sessions where they do not belong, files that are no good. S-SEC-4 S-EC-1"""
 import pytest
 
-from pki import replace
+from pki import Certificate, openssl, replace
 from ports import free_port
-from tls import NAME, certificate, client, context, s_client, site
+from tls import NAME, certificate, change, client, context, peer, s_client, site
 
 
 @pytest.fixture
@@ -49,3 +49,32 @@ def test_session_of_other_ciphers(gateway, backend, pki, tmp_path):
     gw.words["tls"] = strong
     said = s_client(gw, "-tls1_2", "-sess_in", tmp_path / "session")
     assert said.status == 200 and not said.reused and "GCM" in said.cipher
+
+
+# --- files --------------------------------------------------------------------------------------------
+def weak_pair(kind, pki, dir):
+    """PEM of chain and key that the openssl command makes and no handshake can use."""
+    key = ["-newkey", "rsa:1024" if kind == "key" else "rsa:2048", "-nodes", "-keyout", dir / "weak.key"]
+    openssl("req", "-new", *key, "-subj", f"/CN={NAME}", "-out", dir / "weak.csr")
+    (dir / "ext").write_text(f"subjectAltName = DNS:{NAME}\n")
+    openssl("x509", "-req", "-sha1" if kind == "signature" else "-sha256", "-in", dir / "weak.csr", "-CA", pki.ca().cert,
+            "-CAkey", pki.ca().key, "-extfile", dir / "ext", "-out", dir / "weak.pem")
+    return dir / "weak.pem", dir / "weak.key"
+
+
+@pytest.mark.parametrize("kind", ("key", "signature"))
+def test_weak_is_bad(gateway, backend, pki, tmp_path, kind):
+    """What OpenSSL would show to nobody is refused, and the good one goes on; unless somebody asked for it."""
+    good = pki.leaf(NAME)
+    files = Certificate(tmp_path)
+    replace(files.chain, good.chain)
+    replace(files.key, good.key)
+    gw = site(gateway, backend(), certificate("a", files), 'ciphers = "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256";')
+    chain, key = weak_pair(kind, pki, tmp_path)
+    replace(files.chain, chain)
+    replace(files.key, key)
+    done = gw.reload(check=False)
+    assert done.returncode != 0 and "so weak" in done.stdout + done.stderr
+    assert peer(gw) == good.fingerprint
+    done = change(gw, "AES128-GCM-SHA256\"", "AES128-GCM-SHA256:@SECLEVEL=0\"")
+    assert s_client(gw, "-tls1_2", "-cipher", "ALL:@SECLEVEL=0").status == 200
