@@ -78,3 +78,28 @@ def test_weak_is_bad(gateway, backend, pki, tmp_path, kind):
     assert peer(gw) == good.fingerprint
     done = change(gw, "AES128-GCM-SHA256\"", "AES128-GCM-SHA256:@SECLEVEL=0\"")
     assert s_client(gw, "-tls1_2", "-cipher", "ALL:@SECLEVEL=0").status == 200
+
+
+def delta_crl(pki, ca, revoked):
+    """A list of what has changed since list 1."""
+    place = pki.crl(ca, revoked).parent
+    with (place / "conf").open("a") as f:
+        f.write("\n[delta]\n2.5.29.27 = critical, DER:02:01:01\n")
+    openssl("ca", "-gencrl", "-config", place / "conf", "-cert", ca.cert, "-keyfile", ca.key, "-crlexts", "delta",
+            "-crldays", 30, "-out", place / "crl.pem")
+    return place / "crl.pem"
+
+
+def test_delta_lists_are_refused(gateway, backend, pki, tmp_path):
+    """A delta list beside its complete one would let in who was revoked long ago: it is refused, the old goes on."""
+    ca = pki.ca("clients")
+    old, other = (pki.leaf(subject=f"/CN={n}", ca=ca, client=True) for n in ("old", "other"))
+    crl = tmp_path / "crl.pem"
+    replace(crl, pki.crl(ca, [old]))
+    gw = site(gateway, backend(), certificate("a", pki.leaf(NAME)),
+              f'client = {{ mode = "required"; ca = "{ca.cert}"; crl = "{crl}"; }};')
+    assert s_client(gw, "-tls1_2", cert=other).status == 200 and s_client(gw, "-tls1_2", cert=old).alert == 44
+    replace(crl, crl.read_bytes() + delta_crl(pki, ca, [other]).read_bytes())
+    done = gw.reload(check=False)
+    assert done.returncode != 0 and "2nd revocation list" in done.stdout + done.stderr
+    assert s_client(gw, "-tls1_2", cert=other).status == 200 and s_client(gw, "-tls1_2", cert=old).alert == 44
