@@ -4,7 +4,9 @@ through reloads and replaced certificates; and what the service sees of a client
 R-7.1 R-7.3 R-7.4 S-AI-1 S-SEC-4"""
 import json
 import os
+import random
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -285,6 +287,58 @@ def test_cut_short_is_no_end(gateway, backend, pki):
         with pytest.raises((OSError, WireError)):
             c.response()
     no_clients(gw)
+
+
+def mirror(x):
+    """Sends a body back while it comes, in pieces of its own."""
+    left = int(x.request.get("Content-Length"))
+    rnd = random.Random(left)
+    x.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % left)
+    while left:
+        data, x.wire.buf = x.wire.buf, b""
+        data = data or x.wire.sock.recv(min(left, rnd.choice((1, 100, 5000, 100_000))))
+        if not data:
+            break
+        left -= len(data)
+        if rnd.random() < 0.02:
+            time.sleep(0.002)
+        x.send(data)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_bodies_both_ways_at_random(gateway, backend, pki, version):
+    """Bodies sent and read at once, in pieces of any size, with pauses on every side: not an
+    octet is lost, doubled or in another place. R-7.4 S-AI-1"""
+    gw = site(gateway, backend(mirror, read_body=False), certificate("a", pki.leaf(NAME)), workers=1)
+    for size in (1, 16_383, 16_384, 16_385, 70_000, 900_000):
+        body = random.Random(size).randbytes(size)
+        with client(gw, context(pki.ca(), version=version)) as c:  # an answer that came early ends its connection
+            c.request("POST", "/", {"Content-Length": str(size)}, host=NAME)
+            assert exchanged(c, body, random.Random(size)) == body, size
+    no_clients(gw)
+
+
+def exchanged(c, body, rnd):
+    """Sends this body while it reads the answer's; that."""
+    c.sock.setblocking(False)
+    sent, piece, got, head = 0, 1, b"", None
+    end = time.monotonic() + 40 * SLOW
+    while head is None or len(got) < len(body):
+        assert time.monotonic() < end, (len(body), sent, len(got))
+        try:
+            if sent < len(body):
+                sent += c.sock.send(body[sent:sent + piece])
+                piece = rnd.choice((1, 500, 16_384, 60_000))  # what waits is tried again as it was
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            pass
+        try:
+            got += c.sock.recv(rnd.choice((1, 1000, 16_384, 60_000, 100_000)))
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            time.sleep(0.001)
+        if head is None and b"\r\n\r\n" in got:
+            head, got = got.split(b"\r\n\r\n", 1)
+            assert head.startswith(b"HTTP/1.1 200 "), head
+    return got
 
 
 def test_many_streams_over_tls(made, pki):

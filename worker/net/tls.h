@@ -74,6 +74,9 @@ struct tls_ctx *tls_server_new(const struct tls_server_opts *o, const char **err
 struct tls_ctx *tls_client_new(const struct tls_client_opts *o, const char **error_r);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx **c);
+/* Of security (NIST SP 800-57): OpenSSL shows no certificate with less, unless a listener's ciphers
+ * have @SECLEVEL. */
+unsigned tls_bits_min(void);
 /* Would OpenSSL take these words? For checking settings: NULL or what is wrong. */
 const char *tls_words_wrong(const struct conf_listener_tls *conf);
 

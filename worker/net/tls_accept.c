@@ -271,11 +271,13 @@ clients(struct tls_ctx *c, const struct tls_server_opts *o, const char **error_r
 	return 1;
 }
 
-/* Sessions are good where clients are judged alike, and nowhere else. */
+/* Sessions are good where clients are judged alike, and nowhere else; and where ciphers are the
+ * same, for in TLS 1.2 a session brings its own along. */
 static int
 sessions(struct tls_ctx *c, const struct tls_server_opts *o, const char **error_r)
 {
 	_Static_assert(HASH_SHA256 <= SSL_MAX_SID_CTX_LENGTH, "a session's context");
+	tls_ctx_judge(c, "ciphers", o->conf->ciphers);
 	if (SSL_CTX_set_session_id_context(c->ssl, c->judge, sizeof(c->judge)) != 1)
 		return tls_wrong("sessions", tls_reason(), error_r);
 	if (o->tickets != NULL && o->conf->tickets)

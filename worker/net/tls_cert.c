@@ -4,8 +4,10 @@
  */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <time.h>
 
 #include "shm/base/bug.h"
+#include "shm/base/clock.h"
 #include "shm/base/list.h"
 #include "worker/net/tls_priv.h"
 
@@ -101,6 +103,7 @@ struct tls_store {
 	unsigned refs;
 	uint8_t what[HASH_SHA256];
 	X509_STORE *x509;
+	int64_t until; /* the first of its CRLs is over then; INT64_MAX: never */
 };
 
 /* Few are different however many profiles there are. */
@@ -120,8 +123,18 @@ store_certs(X509_STORE *x, struct str der, const char **error_r)
 			"CA certificates", der.n > 0 ? tls_reason() : "there are none", error_r);
 }
 
+static void
+store_until(struct tls_store *s, const X509_CRL *crl)
+{
+	const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+	struct tm tm;
+
+	if (next != NULL && ASN1_TIME_to_tm(next, &tm) == 1)
+		s->until = MIN(s->until, (int64_t)timegm(&tm));
+}
+
 static int
-store_crls(X509_STORE *x, struct str der, const char **error_r)
+store_crls(struct tls_store *s, struct str der, const char **error_r)
 {
 	const unsigned char *p = (const unsigned char *)der.p, *end;
 	bool ok = true;
@@ -132,12 +145,14 @@ store_crls(X509_STORE *x, struct str der, const char **error_r)
 	while (ok && p < end) {
 		X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)(end - p));
 
-		ok = crl != NULL && X509_STORE_add_crl(x, crl) == 1;
+		ok = crl != NULL && X509_STORE_add_crl(s->x509, crl) == 1;
+		if (ok)
+			store_until(s, crl);
 		X509_CRL_free(crl);
 	}
 	if (!ok)
 		return tls_wrong("CRL", tls_reason(), error_r);
-	X509_STORE_set_flags(x, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	X509_STORE_set_flags(s->x509, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 	return 1;
 }
 
@@ -148,13 +163,14 @@ store_new(const uint8_t *what, struct str ca, struct str crl, const char **error
 	struct tls_store *s = xcalloc(1, sizeof(*s));
 
 	s->refs = 1;
+	s->until = INT64_MAX;
 	list_init(&s->node);
 	memcpy(s->what, what, sizeof(s->what));
 	s->x509 = X509_STORE_new();
 	if (s->x509 == NULL)
 		(void)tls_wrong("CA certificates", tls_reason(), error_r);
 	if (s->x509 == NULL || store_certs(s->x509, ca, error_r) < 0 ||
-	    store_crls(s->x509, crl, error_r) < 0) {
+	    store_crls(s, crl, error_r) < 0) {
 		tls_store_unref(&s);
 		return NULL;
 	}
@@ -192,6 +208,12 @@ tls_store_unref(struct tls_store **sp)
 	list_del(&s->node);
 	X509_STORE_free(s->x509);
 	free(s);
+}
+
+bool
+tls_store_over(const struct tls_store *s)
+{
+	return s != NULL && s->until <= (int64_t)(clock_wall_us() / 1000000);
 }
 
 X509_STORE *

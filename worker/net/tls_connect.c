@@ -65,7 +65,8 @@ session_good(const struct tls *t, const struct tls_session *s)
 
 	return memcmp(s->whose, t->whose, sizeof(s->whose)) == 0 &&
 	       now < SSL_SESSION_get_time(s->ssl) + SSL_SESSION_get_timeout(s->ssl) &&
-	       !(t->ctx->verify && (peer == NULL || tls_peer_expired(peer)));
+	       !(t->ctx->verify &&
+		   (peer == NULL || tls_peer_expired(peer) || tls_store_over(t->ctx->store)));
 }
 
 /* A session is of one profile and one name: whatever else changed means a whole handshake. */

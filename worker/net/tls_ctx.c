@@ -97,3 +97,14 @@ tls_ctx_versions(struct tls_ctx *c, int min, int max, const char **error_r)
 		return tls_wrong("versions", tls_reason(), error_r);
 	return 1;
 }
+
+unsigned
+tls_bits_min(void)
+{
+	static const uint16_t bits[] = {0, 80, 112, 128, 192, 256}; /* of levels: ciphers(1ssl) */
+	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
+	int level = c != NULL ? SSL_CTX_get_security_level(c) : 0;
+
+	SSL_CTX_free(c);
+	return bits[MIN(MAX(level, 0), (int)ARRAY_LEN(bits) - 1)];
+}

@@ -123,6 +123,8 @@ STACK_OF(X509) * tls_certs(struct str der); /* NULL: none, or malformed */
 struct tls_store *tls_store_get(struct str ca, struct str crl, const char **error_r);
 void tls_store_unref(struct tls_store **s);
 X509_STORE *tls_store_x509(struct tls_store *s);
+/* One of its CRLs should have been replaced by now. NULL: no. */
+bool tls_store_over(const struct tls_store *s);
 /* Names of the certificates of a CA, which a server tells its clients. */
 STACK_OF(X509_NAME) * tls_ca_names(struct str ca);
 

@@ -169,17 +169,48 @@ on_key(
 	return ticket_open(t, name, iv, c, mac, SSL_version(ssl) >= TLS1_3_VERSION);
 }
 
-/* Nobody looks at the certificate of a session again: one that has expired since ends it. */
-static SSL_TICKET_RETURN
-on_opened(SSL *ssl UNUSED, SSL_SESSION *session, const unsigned char *name UNUSED,
-    size_t name_len UNUSED, SSL_TICKET_STATUS status, void *arg UNUSED)
-{
-	const X509 *peer;
+/* --- may it be resumed? --- */
 
+/* The name in the hello, as it stands there: SSL_get_servername tells the session's, from here on.
+ * RFC 6066 3: u16 octets of list, then type (0: host_name), u16 length, name. */
+static struct str
+hello_name(SSL *ssl)
+{
+	const unsigned char *p;
+	size_t n, len;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &n) != 1 || n < 5)
+		return STR("");
+	len = (size_t)p[3] << 8 | p[4];
+	return len <= n - 5 ? str_n((const char *)p + 5, len) : STR("");
+}
+
+/* RFC 6066 3: in TLS 1.2 a session is of one name, and nobody would ask which certificate belongs
+ * to another. */
+static bool
+other_name(SSL *ssl, const SSL_SESSION *session)
+{
+	return SSL_version(ssl) < TLS1_3_VERSION &&
+	       !str_eq(hello_name(ssl), str_of(SSL_SESSION_get0_hostname(session)));
+}
+
+/* Nobody looks at the certificate of a session again: one that has expired since ends it, and so do
+ * revocation lists that have: they say nothing of today. */
+static bool
+peer_over(const SSL *ssl, SSL_SESSION *session)
+{
+	const X509 *peer = SSL_SESSION_get0_peer(session);
+
+	return peer != NULL && (tls_peer_expired(peer) || tls_store_over(tls_of(ssl)->ctx->store));
+}
+
+static SSL_TICKET_RETURN
+on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name UNUSED, size_t name_len UNUSED,
+    SSL_TICKET_STATUS status, void *arg UNUSED)
+{
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	peer = SSL_SESSION_get0_peer(session);
-	if (peer != NULL && tls_peer_expired(peer))
+	if (peer_over(ssl, session) || other_name(ssl, session))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }

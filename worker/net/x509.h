@@ -42,9 +42,10 @@ int x509_key(struct str pem, struct gbuf *der_r, const char **error_r) NODISCARD
 /* Does a PEM text have just these octets, of a chain or of a key? Nothing is decoded: who has
  * looked at them once need not again. A key in an older form is another. */
 bool x509_same(struct str pem, bool key, struct str der);
-/* Does the key belong to the chain's leaf, does each certificate's issuer follow it? The second is
- * only *warning_r. 1 or -1. */
-int x509_pair(struct str chain_der, struct str key_der, const char **warning_r,
+/* Does the key belong to the chain's leaf, have keys and signatures this many bits of security
+ * (tls_bits_min; 0: whatever they have), does each certificate's issuer follow it? The last is only
+ * *warning_r. 1 or -1. */
+int x509_pair(struct str chain_der, struct str key_der, unsigned bits, const char **warning_r,
     const char **error_r) NODISCARD;
 /* Every CRL of a PEM text as DER; until_r: when the first one has to be replaced, 0 unknown. */
 int x509_crls(struct str pem, struct gbuf *der_r, int64_t *until_r, const char **error_r) NODISCARD;

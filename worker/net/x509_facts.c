@@ -272,8 +272,6 @@ x509_facts(struct str chain_der, struct x509_facts *f_r, struct ws *ws, const ch
 
 /* --- pairs ------------------------------------------------------------------------------------ */
 
-#define BITS_MIN 112 /* below, OpenSSL's own settings refuse a key (NIST SP 800-57) */
-
 static const char *
 chain_warning(X509 *leaf, struct str rest)
 {
@@ -296,19 +294,47 @@ chain_warning(X509 *leaf, struct str rest)
 	return warning;
 }
 
+/* As OpenSSL looks at it before it shows a certificate: whoever is signed by itself is not judged
+ * by that signature. */
 static const char *
-weak_warning(const EVP_PKEY *key)
+weak_one(X509 *x, unsigned nth, unsigned bits)
 {
+	const EVP_PKEY *key = X509_get0_pubkey(x);
+	int digest = NID_undef, sign = 0, has = -1;
 	char kind[80];
 
-	if (EVP_PKEY_get_security_bits(key) >= BITS_MIN)
+	if (key != NULL && EVP_PKEY_get_security_bits(key) < (int)bits) {
+		x509_key_words(key, kind, sizeof(kind));
+		return x509_say("the key (%s) of the %s certificate is so weak that OpenSSL does "
+				"not use it",
+		    kind, x509_nth(nth));
+	}
+	if ((X509_get_extension_flags(x) & EXFLAG_SS) != 0)
 		return NULL;
-	x509_key_words(key, kind, sizeof(kind));
-	return x509_say("the key (%s) is so weak that OpenSSL may not use it", kind);
+	if (X509_get_signature_info(x, &digest, &sign, &has, NULL) != 1)
+		has = -1;
+	if (has >= (int)bits)
+		return NULL;
+	return x509_say("the signature (%s) of the %s certificate is so weak that OpenSSL does "
+			"not use it",
+	    digest != NID_undef ? OBJ_nid2sn(digest) : "unknown", x509_nth(nth));
 }
 
 static const char *
-pair(X509 *leaf, struct str key_der, struct str rest, const char **warning_r)
+weak(X509 *leaf, struct str rest, unsigned bits)
+{
+	const char *wrong = bits > 0 ? weak_one(leaf, 1, bits) : NULL;
+	X509 *x;
+
+	for (unsigned n = 2; bits > 0 && wrong == NULL && (x = x509_next(&rest)) != NULL; n++) {
+		wrong = weak_one(x, n, bits);
+		X509_free(x);
+	}
+	return wrong;
+}
+
+static const char *
+pair(X509 *leaf, struct str key_der, struct str rest, unsigned bits, const char **warning_r)
 {
 	const unsigned char *p = (const unsigned char *)key_der.p;
 	EVP_PKEY *key = d2i_AutoPrivateKey(NULL, &p, (long)key_der.n);
@@ -320,18 +346,18 @@ pair(X509 *leaf, struct str key_der, struct str rest, const char **warning_r)
 				    : "the certificate's key is malformed";
 	else if (EVP_PKEY_eq(key, public) != 1)
 		wrong = "does not belong to the certificate";
-	if (wrong == NULL) {
-		*warning_r = weak_warning(public);
-		if (*warning_r == NULL)
-			*warning_r = chain_warning(leaf, rest);
-	}
+	else
+		wrong = weak(leaf, rest, bits);
+	if (wrong == NULL)
+		*warning_r = chain_warning(leaf, rest);
 	EVP_PKEY_free(key);
 	ERR_clear_error();
 	return wrong;
 }
 
 int
-x509_pair(struct str chain_der, struct str key_der, const char **warning_r, const char **error_r)
+x509_pair(struct str chain_der, struct str key_der, unsigned bits, const char **warning_r,
+    const char **error_r)
 {
 	const char *warning = NULL, *wrong;
 	X509 *leaf = x509_next(&chain_der);
@@ -340,7 +366,7 @@ x509_pair(struct str chain_der, struct str key_der, const char **warning_r, cons
 		*error_r = "there is no certificate in it";
 		return -1;
 	}
-	wrong = pair(leaf, key_der, chain_der, &warning);
+	wrong = pair(leaf, key_der, chain_der, bits, &warning);
 	X509_free(leaf);
 	if (wrong != NULL) {
 		*error_r = wrong;

@@ -335,20 +335,35 @@ struct crls {
 	int64_t until;
 };
 
+/* OpenSSL takes a list of changes for a whole one: whoever was revoked before would be let in. */
+static const char *
+crl_wrong(const X509_CRL *crl, bool whole, unsigned nth)
+{
+	if (crl == NULL || !whole)
+		return x509_say("the %s revocation list in it is malformed", x509_nth(nth));
+	if (X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0)
+		return x509_say("the %s revocation list in it has changes only (a delta); allowed: "
+				"complete lists",
+		    x509_nth(nth));
+	return NULL;
+}
+
 static int
 take_crl(const struct block *b, unsigned nth, void *arg, const char **error_r)
 {
 	const unsigned char *p = b->der;
 	struct crls *c = arg;
+	const char *wrong;
 	X509_CRL *crl;
 	int64_t until;
 
 	if (strcmp(b->name, PEM_STRING_X509_CRL) != 0)
 		return 0;
 	crl = d2i_X509_CRL(NULL, &p, b->n);
-	if (crl == NULL || p != b->der + b->n) {
+	wrong = crl_wrong(crl, p == b->der + b->n, nth);
+	if (wrong != NULL) {
 		X509_CRL_free(crl);
-		*error_r = x509_say("the %s revocation list in it is malformed", x509_nth(nth));
+		*error_r = wrong;
 		return -1;
 	}
 	if (x509_time(X509_CRL_get0_nextUpdate(crl), &until) && (c->until == 0 || until < c->until))

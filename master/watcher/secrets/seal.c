@@ -134,7 +134,7 @@ seal_own(struct seal *s, const struct named *chain, const struct named *key)
 	if (seal_octets(s, chain, &c, &error) == 1) {
 		at = key;
 		if (seal_octets(s, key, &k, &error) == 1)
-			error = seal_pair(s, key, c, k);
+			error = seal_pair(s, key, c, k, s->bits);
 	}
 	if (error != NULL) {
 		seal_bad(s, at, error);
@@ -241,6 +241,31 @@ seal_object(struct seal *s, const struct conf_object *o)
 	beat_now(s->in->beat);
 }
 
+/* Whoever writes it into a listener's ciphers wants what is weak. */
+static bool
+weak_wanted(struct seal *s, const struct conf_object *o)
+{
+	struct ws_mark mark = ws_mark(&s->ws);
+	const struct conf_listener *l = object_body(o, &s->ws);
+	bool wanted = l != NULL && str_find(l->tls.ciphers, STR("@SECLEVEL")) >= 0;
+
+	ws_reset(&s->ws, mark);
+	return wanted;
+}
+
+static void
+seal_bits(struct seal *s, struct changeset *c)
+{
+	struct conf_object o;
+	enum change_op op;
+
+	s->bits = s->bits_shown = tls_bits_min();
+	changeset_rewind(c);
+	while (changeset_next(c, &op, &o) == 1)
+		if (op == CHANGE_PUT && o.kind == CONF_LISTENER && weak_wanted(s, &o))
+			s->bits_shown = 0;
+}
+
 static int
 seal_pass(struct seal *s, struct changeset *c, bool certificates, const char **error_r)
 {
@@ -265,6 +290,7 @@ seal_all(struct seal *s, const char **error_r)
 	if (s->in->objects >= 0) {
 		if (changeset_open(s->in->objects, &c, error_r) < 0)
 			return -1;
+		seal_bits(s, &c);
 		rc = seal_pass(s, &c, true, error_r);
 		if (rc == 1)
 			rc = seal_pass(s, &c, false, error_r);

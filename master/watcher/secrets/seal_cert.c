@@ -39,11 +39,11 @@ seal_times(struct seal *s, const struct named *w, const struct x509_facts *f)
 }
 
 const char *
-seal_pair(struct seal *s, const struct named *key, struct str chain, struct str der)
+seal_pair(struct seal *s, const struct named *key, struct str chain, struct str der, unsigned bits)
 {
 	const char *warning = NULL, *error = NULL;
 
-	if (x509_pair(chain, der, &warning, &error) < 0)
+	if (x509_pair(chain, der, bits, &warning, &error) < 0)
 		return error;
 	if (warning != NULL)
 		seal_warn(s, key, "%s", warning);
@@ -199,7 +199,7 @@ read_pair(struct seal *s, struct parts *p)
 	    x509_facts(p->cert.chain, &p->facts, &s->ws, &error) == 1) {
 		at = p->key;
 		if (seal_octets(s, p->key, &p->cert.key, &error) == 1)
-			error = seal_pair(s, p->key, p->cert.chain, p->cert.key);
+			error = seal_pair(s, p->key, p->cert.chain, p->cert.key, s->bits_shown);
 	}
 	if (error == NULL)
 		return 1;

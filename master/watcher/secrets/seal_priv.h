@@ -28,7 +28,8 @@ struct seal {
 	json_t *facts;
 	struct ws ws; /* of the object at hand; begins anew with each */
 	const struct conf_object *o;
-	bool ticket; /* it is there */
+	bool ticket;               /* it is there */
+	unsigned bits, bits_shown; /* that OpenSSL wants of our certificates, of listeners' */
 	uint32_t kept;
 	struct seal_name *names;
 	uint32_t n_names, cap_names;
@@ -57,7 +58,8 @@ void seal_cert(struct seal *s, const struct conf_certificate *c);
 /* After all of them: two with one name and the same kind of key. */
 void seal_names_twice(struct seal *s);
 /* NULL or what is wrong; its warning is told. */
-const char *seal_pair(struct seal *s, const struct named *key, struct str chain, struct str der);
+const char *seal_pair(
+    struct seal *s, const struct named *key, struct str chain, struct str der, unsigned bits);
 /* Tells of a certificate that is over or not yet good. */
 void seal_times(struct seal *s, const struct named *w, const struct x509_facts *f);
 

@@ -140,6 +140,31 @@ no_tickets_where_none_are_wanted(void **state)
 	tls_ctx_unref(&client);
 }
 
+/* TLS 1.2: OpenSSL would go on with a session's cipher, whatever the settings are by now. */
+static void
+sessions_are_of_their_ciphers(void **state)
+{
+	struct tls_tickets *tickets = tls_tickets_new(secret_a, 3600);
+	struct conf_listener_tls conf = conf_of(TLS_1_2);
+	struct tls_ctx *client = ends_client(NULL), *loose, *tight;
+	struct tls_session *session = NULL;
+
+	(void)state;
+	conf.ciphers = STR("ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256");
+	loose = ends_server(&conf, NULL, NULL, tickets);
+	conf.ciphers = STR("");
+	tight = ends_server(&conf, NULL, NULL, tickets);
+	assert_false(resumes(loose, client, &session));
+	assert_true(resumes(loose, client, &session));
+	assert_false(resumes(tight, client, &session));
+	assert_true(resumes(tight, client, &session));
+	tls_session_unref(&session);
+	tls_ctx_unref(&loose);
+	tls_ctx_unref(&tight);
+	tls_tickets_unref(&tickets);
+	tls_ctx_unref(&client);
+}
+
 /* A session says what was proved to another profile: it is not for this one. */
 static void
 sessions_are_of_one_name(void **state)
@@ -251,11 +276,47 @@ resumed_as_long_as_it_is_judged_alike(void **state)
 	identity_free(&joe);
 }
 
+/* A revocation list that is over refuses everybody, and resumption must not be a way around. */
+static void
+sessions_end_with_the_lists(void **state)
+{
+	struct identity joe = identity_make("joe", &ends.ca, NULL, 30);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		struct asked a = {.conf = conf_of(versions[i]),
+		    .ca = cert_der(&ends.ca),
+		    .crl = crl_der(&ends.ca, NULL, 600),
+		    .tickets = tls_tickets_new(secret_a, 20 * DAY)};
+		struct tls_ctx *client = ends_client(&joe);
+		struct tls_session *session = NULL;
+
+		a.conf.client.mode = TLS_CLIENT_REQUIRED;
+		asked_start(&a);
+		assert_false(resumes(a.server, client, &session));
+		assert_true(resumes(a.server, client, &session));
+		/* Only we know of that time: OpenSSL finds all of it as good as before. */
+		at((uint64_t)time(NULL) + 700);
+		ends_meet(a.server, client, "a.example", &session);
+		assert_false(tls_resumed(&ends.s));
+		ends_part();
+		clock_fake(0, 0);
+		clock_tick();
+		tls_session_unref(&session);
+		tls_ctx_unref(&a.server);
+		tls_ctx_unref(&client);
+		tls_tickets_unref(&a.tickets);
+	}
+	identity_free(&joe);
+}
+
 static const struct CMUnitTest tests[] = {
     CASE(whoever_has_the_secret_resumes),
     CASE(keys_come_and_go_with_time),
     CASE(no_tickets_where_none_are_wanted),
     CASE(sessions_are_of_one_name),
+    CASE(sessions_are_of_their_ciphers),
+    CASE(sessions_end_with_the_lists),
     CASE(a_place_that_goes_is_forgotten),
     CASE(resumed_as_long_as_it_is_judged_alike),
 };

@@ -304,22 +304,22 @@ a_pair_belongs_together(void **state)
 	(void)state;
 	pki_pem_key(&other_pem, pki.other_key);
 	other = key_der(all(&other_pem));
-	assert_int_equal(x509_pair(all(&chain), all(&key), &warning, &error), 1);
+	assert_int_equal(x509_pair(all(&chain), all(&key), 112, &warning, &error), 1);
 	assert_null(warning);
 	assert_true(x509_same(all(&pki.chain), false, all(&chain)));
 	assert_true(x509_same(all(&pki.key_pem), true, all(&key)));
 	assert_false(x509_same(all(&pki.key_pem), true, all(&other)));
 	assert_false(x509_same(all(&pki.key_pem), false, all(&chain)));
 	assert_false(x509_same(all(&pki.chain), false, str_sub(all(&chain), 0, chain.n - 1)));
-	assert_int_equal(x509_pair(all(&chain), all(&other), &warning, &error), -1);
+	assert_int_equal(x509_pair(all(&chain), all(&other), 112, &warning, &error), -1);
 	assert_string_equal(error, "does not belong to the certificate");
-	assert_int_equal(x509_pair(all(&chain), STR("nonsense"), &warning, &error), -1);
-	assert_int_equal(x509_pair(STR(""), all(&key), &warning, &error), -1);
+	assert_int_equal(x509_pair(all(&chain), STR("nonsense"), 112, &warning, &error), -1);
+	assert_int_equal(x509_pair(STR(""), all(&key), 112, &warning, &error), -1);
 	/* The leaf twice: it is not its own issuer. */
 	pki_pem_cert(&odd, pki.leaf);
 	pki_pem_cert(&odd, pki.leaf);
 	odd_der = chain_der(all(&odd));
-	assert_int_equal(x509_pair(all(&odd_der), all(&key), &warning, &error), 1);
+	assert_int_equal(x509_pair(all(&odd_der), all(&key), 112, &warning, &error), 1);
 	assert_non_null(strstr(warning, "1st is not its issuer"));
 	gbuf_free(&chain);
 	gbuf_free(&key);
@@ -330,7 +330,7 @@ a_pair_belongs_together(void **state)
 }
 
 static void
-a_weak_key_is_warned_of(void **state)
+what_is_weak_is_refused(void **state)
 {
 	EVP_PKEY *rsa = pki_rsa(1024);
 	struct pki_opts o = {.cn = "weak.test", .key = rsa};
@@ -343,8 +343,10 @@ a_weak_key_is_warned_of(void **state)
 	pki_pem_key(&key_pem, rsa);
 	chain = chain_der(all(&pem));
 	key = key_der(all(&key_pem));
-	assert_int_equal(x509_pair(all(&chain), all(&key), &warning, &error), 1);
-	assert_non_null(strstr(warning, "RSA 1024"));
+	assert_int_equal(x509_pair(all(&chain), all(&key), 112, &warning, &error), -1);
+	assert_non_null(strstr(error, "RSA 1024"));
+	assert_int_equal(x509_pair(all(&chain), all(&key), 80, &warning, &error), 1);
+	assert_int_equal(x509_pair(all(&chain), all(&key), 0, &warning, &error), 1);
 	gbuf_free(&pem);
 	gbuf_free(&key_pem);
 	gbuf_free(&chain);
@@ -494,7 +496,7 @@ static const struct CMUnitTest tests[] = {
     TEST(keys_of_every_kind_and_form),
     TEST(a_passphrase_is_nobodys_to_give),
     TEST(a_pair_belongs_together),
-    TEST(a_weak_key_is_warned_of),
+    TEST(what_is_weak_is_refused),
     TEST(the_first_list_to_end_counts),
     TEST(a_good_response_is_taken),
     TEST(a_response_must_be_good_and_signed),
