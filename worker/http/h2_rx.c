@@ -103,18 +103,29 @@ is_interim(const struct h2_stream *s)
 	return !s->c->server && s->x.rx->status >= 100 && s->x.rx->status < 200;
 }
 
+/* An answer may be under way already. */
+static void
+bad_trailers(struct h2_stream *s)
+{
+	(void)nghttp2_submit_rst_stream(s->c->session, 0, s->id, NGHTTP2_PROTOCOL_ERROR);
+	h2_break(s, s->x.why);
+}
+
 static void
 head_ends(struct h2_stream *s, bool end)
 {
 	if (s->trailing) {
-		if (end)
+		if (s->x.why)
+			bad_trailers(s);
+		else if (end)
 			message_ends(s);
 		return;
 	}
 	if (!s->x.why && h2_head_done(s, end) == 1) {
 		if (is_interim(s)) {
+			/* The limits are for all of them: there is no end to interim responses
+			 * else. */
 			head_init(s->x.rx, s->x.rx->ws, false);
-			s->head_size = s->head_count = 0;
 			return;
 		}
 		s->x.rx_head = true;
@@ -320,7 +331,7 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
-		if (frame->hd.length == 0 && !end)
+		if (frame->hd.length <= frame->data.padlen && !end)
 			(void)h2_count(c, H2_ABUSE_EMPTY);
 		if (s && end && !s->reset)
 			message_ends(s);
@@ -354,10 +365,10 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 static int
 on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
-	if (hd->type != NGHTTP2_PRIORITY && hd->type != NGHTTP2_PRIORITY_UPDATE)
+	if (hd->type != NGHTTP2_PRIORITY)
 		return 0;
 	(void)h2_count(arg, H2_ABUSE_PRIORITY);
-	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0)
+	if (hd->stream_id == 0)
 		(void)nghttp2_session_terminate_session(session, NGHTTP2_PROTOCOL_ERROR);
 	return 0;
 }
