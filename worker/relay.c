@@ -122,14 +122,15 @@ step_await(struct req *r)
 static void
 relay_keep_alive(struct req *r)
 {
-	struct str rest = r->attempt->c ? head_value(&r->out, HDR_KEEP_ALIVE) : STR(""), member;
+	struct str rest = head_value(&r->out, HDR_KEEP_ALIVE), member;
+	struct upconn *c = r->attempt->c; /* NULL: a shared one, which has no such field */
 	const char *error;
 	uint64_t s;
 
-	while (str_list_next(&rest, &member) == 1)
+	while (c && str_list_next(&rest, &member) == 1)
 		if (str_istarts(member, STR("timeout=")) &&
 		    num_u64(str_sub(member, 8, member.n), 86400, &s, &error) == 1)
-			r->attempt->c->peer_idle = s * 1000;
+			c->peer_idle = s * 1000;
 }
 
 /* A stream may last: from its head on only the pauses in it are timed. */

@@ -8,7 +8,6 @@ import pytest
 
 import http2
 import wire
-from backend import reply
 from clients import Browser, modules
 from gateway import SLOW, until
 from grpc_echo import EchoServer, Reply, Request, echo, framed
@@ -267,13 +266,26 @@ def test_native_calls_and_others_pass(site, server):
             assert m.get("x-type") == kind and m.get("content-type") == "application/grpc" and m.body == b"octets"
 
 
+@pytest.mark.parametrize("form", [BINARY, TEXT], ids=["binary", "text"])
+def test_http_1_0(site, server, form):
+    """A client of HTTP/1.0: the end of the connection is the end of the frames. R-5.5"""
+    gw = site(server)
+    data = framed(Request(payload=b"old"))
+    m = wire.ask(gw.address, "POST", "/echo.Echo/Unary", {"Content-Type": form}, base64.b64encode(data) if form == TEXT
+                 else data, version="HTTP/1.0")
+    assert m.get("Transfer-Encoding") is None and m.get("Content-Type") == form
+    trailers = b"grpc-status: 0\r\n"
+    end = b"".join(base64.b64decode(m.body[i:i + 4]) for i in range(0, len(m.body), 4)) if form == TEXT else m.body
+    assert b"old" in end and trailers in end
+
+
 # --- what goes wrong ------------------------------------------------------------------------------
 @ways
 @forms
 def test_errors_of_the_service(site, server, way, form):
     """R-5.5: status, message and details, after replies and without any."""
     gw = site(server)
-    ask = Request(code=5, message="no größe", details=b"\1\2\3", count=2)
+    ask = Request(code=5, message="no gr\xf6\xdfe", details=b"\1\2\3", count=2)
     w, replies = told(gw, way, form, "ServerStream", ask)
     assert len(replies) == 2 and w.trailers["grpc-status"] == "5"
     assert w.trailers["grpc-message"] == "no gr%C3%B6%C3%9Fe"
