@@ -90,6 +90,15 @@ member_begin(struct h2_conn *h, struct h2_stream *s)
 	return true;
 }
 
+bool
+conn_h2_refuse(struct req *r)
+{
+	if (!r->conn->carrier || r->response_started || r->cx->gone)
+		return false;
+	h2_stream_of(r->cx)->refused = true;
+	return true;
+}
+
 void
 conn_h2_leave(struct conn *m)
 {

@@ -28,6 +28,9 @@ int conn_h2_start(struct conn *c, struct str first) NODISCARD;
 int conn_h2_upgrade(struct req *r) NODISCARD;
 /* A carrier is closed: says so to the peer, if it can. Members are gone already. */
 void conn_h2_end(struct conn *c);
+/* Its stream will be ended as one that was not looked at: the client may send it again. False: it
+ * is no member, or has its answer's head. */
+bool conn_h2_refuse(struct req *r) NODISCARD;
 /* A member's request is over. */
 void conn_h2_leave(struct conn *member);
 /* No new requests; closed when those under way are through. */

@@ -8,6 +8,7 @@
 #include "shm/base/clock.h"
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
+#include "worker/conn.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
 
@@ -55,6 +56,9 @@ timeout_parse(struct str s, uint64_t *ms_r)
 	}
 	return -1;
 }
+
+const struct str grpc_bad_timeout = {
+    "grpc-timeout is malformed: 1 to 8 digits and one of H, M, S, m, u, n.", 69};
 
 bool
 grpc_begin(struct req *r)
@@ -177,6 +181,37 @@ grpc_answered(struct req *r)
 	r->out.has_length = true;
 	if (r->reply.body.n > 0)
 		r->out.body = BODY_LENGTH;
+}
+
+/* Only what is ours to say: a service that breaks off is passed on as that. */
+static bool
+ours(enum reason why)
+{
+	return why == REASON_TOTAL_TIMEOUT || why == REASON_UPSTREAM_IDLE ||
+	       why == REASON_TOO_LARGE;
+}
+
+bool
+grpc_break(struct req *r, enum reason why)
+{
+	const struct reason_info *info = &reason_table[why];
+	struct head *h = &r->out;
+	struct xchg *x = r->cx;
+	struct hdr *v;
+
+	if (!r->grpc || !r->conn->carrier || r->filter_out || !r->response_started || !ours(why) ||
+	    x->gone || x->tx_dead || x->tx_end || h->body != BODY_CHUNKED)
+		return false;
+	v = ws_alloc(h->ws, 2 * sizeof(*v));
+	if (v == NULL)
+		return false;
+	v[0] = (struct hdr){.name = STATUS,
+	    .value = ws_printf(
+		h->ws, "%u", info->status ? code_of(info->status) : GRPC_DEADLINE_EXCEEDED)};
+	v[1] = (struct hdr){.name = MESSAGE, .value = message(h->ws, str_of(info->detail))};
+	h->trailers = v;
+	h->n_trailers = 2;
+	return x->ops->send_body(x, NULL, 0, true) >= 0 && x->tx_end;
 }
 
 static int

@@ -18,8 +18,10 @@ enum grpc_code {
 
 /* Is it a call, by its Content-Type? Not one of gRPC-Web. */
 bool grpc_is(const struct head *h);
-/* The head is there: notes the call and its deadline. False: grpc-timeout is malformed. */
+/* The head is there: notes the call and its deadline. False: grpc-timeout is malformed, which
+ * grpc_bad_timeout has words for. */
 bool grpc_begin(struct req *r);
+extern const struct str grpc_bad_timeout;
 /* Before the head goes to an upstream: the time that is left, where there is a limit. */
 void grpc_forward(struct req *r);
 /* Is our own error to be told as gRPC's? Calls of gRPC-Web too, translated or not: their clients
@@ -29,6 +31,9 @@ bool grpc_listens(struct req *r);
 void grpc_answer(struct req *r);
 /* The same, when policies have had their say of r->out: gRPC-Web may want a body. */
 void grpc_answered(struct req *r);
+/* The answer has begun, and a limit of ours ends it: the client is told in trailers. False: it
+ * cannot be (or the end is not of our making), and a reset has to do. */
+bool grpc_break(struct req *r, enum reason why);
 /* What the call came to, for log and counters: enum grpc_code; -1 it is no call, or ended without.
  */
 int grpc_status(const struct req *r);

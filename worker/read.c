@@ -49,7 +49,10 @@ step_head(struct req *r)
 	r->te_trailers = str_list_has(head_value(&r->in, HDR_TE), STR("trailers"));
 	if (head_strip_hop(&r->in) < 0)
 		return read_refuse(r, REASON_BAD_HEADER);
-	if (grpc_is(&r->in) && !grpc_begin(r))
-		return read_refuse(r, REASON_BAD_HEADER);
+	if (grpc_is(&r->in) && !grpc_begin(r)) {
+		req_reply_reason(r, REASON_BAD_HEADER);
+		r->reply.detail = grpc_bad_timeout;
+		return step_to(r, STEP_REPLY);
+	}
 	return step_to(r, STEP_ROUTE);
 }

@@ -85,7 +85,7 @@ respond_head(struct req *r)
 	head_init(h, &r->ws, false);
 	h->status = call ? 200 : p->status;
 	h->length = p->body.n;
-	h->has_length = !bodiless;
+	h->has_length = !bodiless || (call && !r->conn->carrier);
 	h->body = bodiless || r->in.method == METHOD_HEAD ? BODY_NONE : BODY_LENGTH;
 	if (h->body == BODY_NONE)
 		p->body = STR("");

@@ -6,6 +6,7 @@
 #include "shm/base/base.h"
 #include "shm/base/clock.h"
 #include "worker/conn.h"
+#include "worker/conn_h2.h"
 #include "worker/forward.h"
 #include "worker/generation.h"
 #include "worker/grpc.h"
@@ -62,11 +63,16 @@ upstream_attempt(struct req *r)
 int
 upstream_failed(struct req *r, enum reason why)
 {
+	bool refused = attempt_refused(r->attempt);
 	enum retry next;
 
 	why = attempt_reason(r->attempt, why);
 	next = attempt_failed(r->attempt, why);
 	r->ux = NULL;
+	/* What was sent of its body is not kept, but a caller tries again by itself what nobody
+	 * has looked at. */
+	if (next == RETRY_NO && refused && r->grpc && conn_h2_refuse(r))
+		return req_abandon(r, why);
 	if (next == RETRY_NO || r->response_started)
 		return req_fail(r, why);
 	r->failing = true;

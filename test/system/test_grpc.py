@@ -4,9 +4,6 @@ import hashlib
 import os
 import queue
 import random
-import signal
-import socket
-import threading
 import time
 
 import grpc
@@ -18,7 +15,7 @@ from gateway import SLOW, until
 from grpc_echo import HEALTH, EchoServer, Request, Reply, call, channel, echo, echo_pb2_grpc, failed, framed, messages, status, \
     trailers_only
 from ports import free_port
-from tls import NAME, certificate, context
+from tls import NAME, certificate
 
 Code = grpc.StatusCode
 SITE = """
@@ -324,13 +321,46 @@ def test_deadline_is_shortened(pair, where):
 
 
 def test_deadline_in_the_middle_of_a_stream(pair):
-    """R-5.2: when replies have begun already, the client sees an end in time, and the service a cancellation."""
+    """R-5.2: when replies have begun already, the status is in trailers behind them; the service's call is cancelled."""
     gw, s = pair()
     with http2.Client(gw.address) as c:
         stream = call(c, "Bidi", Request(payload=b"x"), timeout="500m", end=False)
         answer = c.take(stream)
     assert [m.payload for m in messages(answer)] == [b"x"]
-    assert status(answer)[0] == 4 or answer.reset is not None
+    assert status(answer)[0] == 4 and (answer.reset or 0) == 0
+    assert s.calls[0].wait_over().cancelled
+    assert last_line(gw)["grpc_status"] == "DEADLINE_EXCEEDED" and calls(gw, "DEADLINE_EXCEEDED") == 1
+    quiet(gw)
+
+
+@pytest.mark.parametrize("settings, code", [({"service": 'timeouts = { total = "500ms"; connect = "100ms"; first_byte = "400ms"; '
+                                                         'idle = "400ms"; };'}, 4),
+                                            ({"service": 'timeouts = { idle = "500ms"; };'}, 4),
+                                            ({"listener": "limits = { body = 3000; };"}, 8)])
+def test_limits_in_the_middle_of_a_stream(pair, settings, code):
+    """R-5.2 R-5.3: the gateway's own limits end a call that has begun to be answered: status in trailers, not a reset."""
+    gw, s = pair(**settings)
+    with http2.Client(gw.address) as c:
+        stream = call(c, "Bidi", Request(payload=b"x"), end=False)
+        c.take_all([stream], until=lambda got: b"x" in got[stream].body)
+        answer = http2.Answer()
+        answer.fields = [(":status", "200")]
+        if code == 8:
+            c.upload(stream, framed(Request(payload=bytes(5000))), end=False)
+        c.take(stream, answer)
+        assert status(answer)[0] == code and status(answer)[1], answer
+        assert status(c.take(call(c, "Unary", Request())))[0] == 0
+    assert s.calls[0].wait_over().cancelled
+    quiet(gw)
+
+
+def test_deadline_behind_full_windows(pair):
+    """R-5.2: a client that takes nothing is not waited for."""
+    gw, s = pair()
+    with http2.Client(gw.address, credit=False) as c:
+        stream = call(c, "ServerStream", Request(size=10000, count=1 << 30), timeout="700m")
+        answer = c.take(stream)
+        assert answer.reset is not None or status(answer)[0] == 4
     assert s.calls[0].wait_over().cancelled
     quiet(gw)
 
@@ -583,10 +613,10 @@ def test_head_too_large(pair):
 
 
 def test_web_clients_without_grpc_get_http(pair):
-    """R-5.3: who does not call sees HTTP's own status and problem body. gRPC-Web is no call either."""
+    """R-5.3: who does not call sees HTTP's own status and problem body."""
     gw, _ = pair()
     with http2.Client(gw.address) as c:
-        for type in ("application/json", "application/grpc-web+proto", "application/grpcx"):
+        for type in ("application/json", "application/grpcx"):
             answer = c.ask("POST", "/none", [("content-type", type)], body=b"x")
             assert answer.status == 404 and answer.get("content-type") == "application/problem+json"
 
@@ -614,37 +644,39 @@ def test_health_protocol(pair):
 
 
 # --- retries --------------------------------------------------------------------------------------
-def test_refused_stream_is_tried_elsewhere(site, server):
-    """R-4.3: REFUSED_STREAM was not looked at: another endpoint gets the call, the client sees nothing."""
+def leave(conn):
+    """A server that says GOAWAY before it looked at anything."""
+    conn.settings(())
+    conn.wait(lambda f: f.type == http2.HEADERS)
+    conn.bye(0)
+    conn.close()
+
+
+@pytest.mark.parametrize("bad", [{"handler": lambda x: x.reset(http2.REFUSED_STREAM)}, {"raw": leave}],
+                         ids=["refused_stream", "goaway"])
+def test_refused_calls(site, server, bad):
+    """R-4.3: nobody has looked at it: while the client has said no more than the head, another endpoint gets the call;
+    when messages are gone already, the client is told that it may call again (REFUSED_STREAM, RFC 9113 8.7)."""
     good = server()
-
-    def refuse(x):
-        x.reset(http2.REFUSED_STREAM)
-
-    with http2.Server(refuse) as bad:
-        gw = site(bad.url, good, service="retry = { attempts = 2; }; health = { passive = false; };")
-        with echo(gw.address) as stub:
+    with http2.Server(**bad) as other:
+        gw = site(other.url, good, service="retry = { attempts = 2; }; health = { passive = false; };")
+        with http2.Client(gw.address) as c:
             for i in range(10):
-                assert stub.Unary(Request(payload=b"%d" % i)).payload == b"%d" % i
-        assert bad.requests
-    assert len(good.calls) == 10
-
-
-def test_goaway_before_the_call_was_looked_at(site, server):
-    """R-4.3: a GOAWAY that leaves the call out is the same."""
-    good = server()
-
-    def leave(conn):
-        conn.settings(())
-        conn.wait(lambda f: f.type == http2.HEADERS)
-        conn.bye(0)
-        conn.close()
-
-    with http2.Server(raw=leave) as bad:
-        gw = site(bad.url, good, service="retry = { attempts = 2; }; health = { passive = false; };")
-        with echo(gw.address) as stub:
+                stream = call(c, "ClientStream", None)
+                good.wait_calls(i + 1)
+                c.upload(stream, framed(Request(payload=b"x")))
+                assert messages(c.take(stream))[0].total == 1
+            told = 0
             for i in range(10):
-                assert stub.Unary(Request(payload=b"%d" % i)).payload == b"%d" % i
+                answer = c.take(call(c, "Unary", Request(payload=b"%d" % i)))
+                if answer.reset is not None:
+                    assert answer.reset == http2.REFUSED_STREAM and answer.status is None
+                    told += 1
+                    answer = c.take(call(c, "Unary", Request(payload=b"%d" % i)))
+                assert status(answer)[0] == 0 and messages(answer)[0].payload == b"%d" % i
+        assert told <= 10 and other.conns
+    assert len(good.calls) == 20
+    quiet(gw)
 
 
 def test_endpoint_restarts(site, server):

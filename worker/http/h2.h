@@ -63,7 +63,8 @@ struct h2_stream {
 	bool reset;            /* by either side: nothing passes any more */
 	bool trailing;         /* the fields that come are trailers */
 	bool submitted, trailed, deferred, blocked;
-	bool refused; /* the peer has not looked at it: it may be sent again (RFC 9113 8.7) */
+	bool refused; /* nobody has looked at it: it may be sent again (RFC 9113 8.7). Client: set
+		       * by the peer's reset; server: by the owner, before it ends the stream */
 	struct str protocol; /* :protocol of an extended CONNECT; "" */
 	/* received, not consumed: a list of pool buffers, oldest first */
 	struct h2_piece *rx_first, *rx_last;

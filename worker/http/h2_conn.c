@@ -116,6 +116,8 @@ end_code(const struct h2_stream *s)
 {
 	if (!s->c->server)
 		return s->x.why == REASON_BAD_UPSTREAM ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_CANCEL;
+	if (s->refused)
+		return NGHTTP2_REFUSED_STREAM;
 	if (!s->tx_open)
 		return NGHTTP2_NO_ERROR; /* RFC 9113 8.1: the rest of the request is not needed */
 	return s->x.tx_head ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL;

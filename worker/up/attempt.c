@@ -421,12 +421,18 @@ attempt_reason(struct attempt *a, enum reason why)
 	return REASON_UPSTREAM_TLS;
 }
 
+bool
+attempt_refused(const struct attempt *a)
+{
+	return a->hs && a->hs->refused;
+}
+
 enum retry
 attempt_failed(struct attempt *a, enum reason why)
 {
 	const struct conf_service *s = a->conf.service;
 	const struct xchg *x = attempt_xchg(a);
-	bool looked_at = a->stood && !(a->hs && a->hs->refused);
+	bool looked_at = a->stood && !attempt_refused(a);
 	struct retry_facts f = {
 	    .connected = looked_at,
 	    .reused = a->reused,

@@ -75,6 +75,8 @@ void attempt_phase(struct attempt *a, enum attempt_phase phase);
 /* What to call it that the try ended so: an endpoint may say only after the handshake that it will
  * not have us. */
 enum reason attempt_reason(struct attempt *a, enum reason why);
+/* It ended before anybody looked at it (RFC 9113 8.7). Ask before attempt_failed. */
+bool attempt_refused(const struct attempt *a);
 /* The endpoint answered: its health is fine. */
 void attempt_answered(struct attempt *a, unsigned status, uint64_t first_byte_us);
 /* The try ended without a whole answer: counts against the endpoint where it is the endpoint's
