@@ -402,6 +402,32 @@ def test_fields(gateway, backend, server):
         [str(line["protocol"]) for line in lines] == ["HTTP/2.0", "HTTP/2.0", "HTTP/1.1"], lines[0]
 
 
+def test_forms_of_http1(gateway, server):
+    """R-5.2: HTTP/1.1's forms of targets and its connection fields, as HTTP/2 has them."""
+    gw = site(gateway, two=server())
+    for head, want in (
+            ("GET http://shop.example:81/2/a?b=c HTTP/1.1\r\nHost: shop.example:81", {":authority": "shop.example:81", ":path": "/2/a?b=c"}),
+            ("GET /2/a HTTP/1.1\r\nHost: Shop.Example", {":path": "/2/a", ":scheme": "http"}),
+            ("GET /2/a HTTP/1.0\r\nHost: a", {":authority": "a"}),
+            ("GET /2/a HTTP/1.1\r\nHost: a\r\nTE: gzip, trailers;q=0.5\r\nConnection: TE", {":path": "/2/a"}),
+            ("GET /2/a HTTP/1.1\r\nHost: a\r\nUpgrade: TLS/1.3\r\nConnection: upgrade, x-h\r\nX-H: 1", {":path": "/2/a"}),
+            ("POST /2/a HTTP/1.1\r\nHost: a\r\nContent-Length: 0", {":method": "POST"}),
+            ("GET /2/a HTTP/1.1\r\nHost: a\r\nX-Empty:\r\nX_Under: 1", {"x-empty": ""})):
+        with gw.client() as c:
+            c.send(head + "\r\n\r\n")
+            a = c.response()
+            assert a.status == 200, (head, a)
+            fields = a.json()["fields"]
+            got = dict(fields)
+            assert want.items() <= got.items(), (head, got)
+            assert not set(got) & {"connection", "host", "upgrade", "x-h", "keep-alive", "transfer-encoding"}
+            assert got.get("te") in (None, "trailers") and len({n for n, _ in fields if n[0] == ":"}) == 4
+    for head in (":path: /x", "X-A: b\r\n c", "X-A : b", "X\x00A: b", "X-A: b\x00c"):
+        with gw.client() as c:
+            c.send(f"GET /2/a HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n")
+            assert c.response().status == 400, head
+
+
 # --- odd heads ------------------------------------------------------------------------------------
 def odd(id, fields, ok=False):
     return pytest.param(fields, ok, id=id)
@@ -831,6 +857,25 @@ def test_requests_per_connection(gateway, backend):
                 break
         assert len([a for a in answers if a.status == 200]) == 5, answers
         assert c.goaway and c.goaway.code == NO_ERROR or c.closed() and c.goaway.code == NO_ERROR
+
+
+def test_max_age(gateway, server):
+    """R-5.4: past http2.max_age a request is the last one: GOAWAY, what is under way ends well, the connection closes."""
+    gate, came = threading.Event(), threading.Event()
+    gw = site(gateway, two=server(hold(gate, came)), settings='http2 = { max_age = "500ms"; };')
+    began = time.monotonic()
+    with http2.Client(gw.address) as c:
+        slow = c.begin("GET", "/2/slow")
+        c.wait_type(DATA, slow)
+        while not c.goaway:
+            assert c.ask("GET", "/2/x").body == b"quick"
+            time.sleep(0.02)
+            assert time.monotonic() < began + 10
+        assert time.monotonic() >= began + 0.5
+        assert c.goaway.code == NO_ERROR and c.goaway.last >= slow
+        gate.set()
+        assert c.take(slow).body == b"def" and c.closed()
+    until(lambda: gw.metric("gateway_client_connections") == 0)
 
 
 # --- reload and drain -----------------------------------------------------------------------------
