@@ -76,6 +76,7 @@ class Call:
         self.cancelled = not self.returned
         self.over.set()
 
+    # Of a client's stream whose whole connection is lost grpcio's server cannot tell whether it just ended.
     def wait_over(self, timeout=10):
         """Waits for the end; itself."""
         if not self.over.wait(timeout):
@@ -123,7 +124,7 @@ class Echo(echo_pb2_grpc.EchoServicer):
     @staticmethod
     def end(call, request, context):
         """The status that was asked for."""
-        call.returned = True
+        call.returned = context.is_active()
         if not request.code:
             return
         if request.details:
@@ -168,7 +169,7 @@ class Echo(echo_pb2_grpc.EchoServicer):
                 self.end(call, request, context)
             for i in range(max(request.count, 1)):
                 yield self.reply(call, request, len(call.messages) - 1 + i)
-        call.returned = True
+        call.returned = context.is_active()
 
 
 class Health(grpc.GenericRpcHandler):
