@@ -989,3 +989,95 @@ def test_tls_to_upstream(gateway, server, pki):
         assert a.status == 200 and dict(a.json()["fields"])[":scheme"] == "https"
         assert c.ask("GET", "/bad/x").status == 502
     assert gw.ask("GET", "/good/x").status == 200
+
+
+# --- all of it at random --------------------------------------------------------------------------
+def anything(x):
+    """An upstream that does whatever the path says, and now and then leaves."""
+    what, n = x.path.split("/")[-2:]
+    n = int(n)
+    if what == "echo":
+        body = x.body()
+        x.respond(200, [], body, trailers=[("x-n", str(n))] if n % 2 else None)
+    elif what == "early":
+        x.respond(200, [], b"e" * n)
+    elif what == "reset":
+        x.reset(random.choice([CANCEL, INTERNAL_ERROR, REFUSED_STREAM]))
+    elif what == "within":
+        x.head(200)
+        x.write(b"w" * min(n, 3000))
+        x.reset(INTERNAL_ERROR)
+    elif what == "bye":
+        x.conn.bye(x.id)
+        x.respond(200, [], b"b" * n)
+    elif what == "cut":
+        x.head(200, [("content-length", str(n + 1))])
+        x.conn.sock.shutdown(socket.SHUT_RDWR)
+
+
+def at_random(gw, seed, seconds, failures):
+    """A client that begins, feeds, resets and reads streams as it comes, and leaves in three ways."""
+    r = random.Random(seed)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            with http2.Client(gw.address) as c:
+                open, bodies = {}, {}
+                for _ in range(r.randint(1, 60)):
+                    what, n = r.choice(["echo"] * 6 + ["early", "early", "reset", "within", "bye", "cut"]), r.choice([0, 1, 999, 20000])
+                    stream = c.begin(r.choice(["POST", "PUT"]), f"/2/{what}/{n}", end=n == 0)
+                    open[stream] = http2.Answer()
+                    if n and r.random() < .9 and min(c.window, c.windows[stream]) >= n > 0:
+                        body = r.randbytes(n)
+                        for i in range(0, n, 7000):
+                            c.data(stream, body[i:i + 7000], end=i + 7000 >= n)
+                        if what == "echo":
+                            bodies[stream] = body
+                    elif n:
+                        c.rst(stream)
+                        del open[stream]
+                    if open and r.random() < .1:
+                        gone = r.choice(list(open))
+                        c.rst(gone)
+                        del open[gone]
+                        bodies.pop(gone, None)
+                    if r.random() < .2 and open:
+                        c.take_all(list(open), open, until=lambda _: True)
+                if r.random() < .2:
+                    c.reset()
+                    continue
+                if r.random() < .2:
+                    continue
+                for stream, a in c.take_all(list(open), open).items():
+                    whole = a.ended and a.reset in (None, NO_ERROR)
+                    if not whole and a.reset is None and not (c.eof or c.goaway):
+                        failures.append(f"stream {stream} is stuck: {a}")
+                    if whole and a.status == 200 and stream in bodies and a.body != bodies[stream]:
+                        failures.append(f"stream {stream} has another's octets")
+                    if whole and a.status not in (200, 502, 503):
+                        failures.append(f"stream {stream} answers {a}")
+        except OSError:
+            pass
+        except Exception as e:  # pylint: disable=broad-except
+            failures.append(repr(e))
+
+
+def test_random(gateway, server):
+    """R-5.1, R-5.4, R-7.1: clients and an upstream that reset, leave, say GOAWAY and answer early at random: what is
+    answered is right, nothing is stuck, and everything is given back."""
+    s = server(anything)
+    gw = site(gateway, two=s, workers=2)
+    gw.reload(CONF.replace('protocol = "http2";', 'protocol = "http2"; health = { passive = false; };'))
+    pids, failures = gw.children("worker"), []
+    threads = [threading.Thread(target=at_random, args=(gw, seed, 3, failures)) for seed in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60 * SLOW)
+        assert not t.is_alive()
+    assert not failures, failures[:5]
+    until(lambda: gw.metric("gateway_client_connections") == 0, what="connections to be counted off")
+    until(lambda: gw.metric("gateway_http_requests_active") == 0, what="requests to be counted off")
+    until(lambda: gw.metric("gateway_upstream_connections_active") == 0, what="upstream connections to be given back")
+    assert http2.ask(gw.address, "GET", "/2/early/5").body == b"eeeee"
+    assert gw.children("worker") == pids and len(s.requests) > 100
