@@ -9,6 +9,7 @@
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
 #include "worker/conn.h"
+#include "worker/filter.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
 
@@ -191,6 +192,26 @@ ours(enum reason why)
 	       why == REASON_TOO_LARGE;
 }
 
+/* What a filter still has goes before the end, as far as the client takes it at once. */
+static bool
+break_filtered(struct filter *f, struct xchg *x)
+{
+	for (;;) {
+		struct str out = filter_ready(f);
+		struct iovec v = {(void *)(uintptr_t)out.p, out.n};
+		ssize_t took = x->ops->send_body(x, &v, out.n > 0 ? 1 : 0, f->done);
+		size_t unused;
+
+		if (took < 0)
+			return false;
+		filter_sent(f, (size_t)took);
+		if (x->tx_end || (size_t)took < out.n || f->done)
+			return x->tx_end;
+		if (filter_feed(f, NULL, 0, true, &unused) < 0)
+			return false;
+	}
+}
+
 bool
 grpc_break(struct req *r, enum reason why)
 {
@@ -199,8 +220,8 @@ grpc_break(struct req *r, enum reason why)
 	struct xchg *x = r->cx;
 	struct hdr *v;
 
-	if (!r->grpc || !r->conn->carrier || r->filter_out || !r->response_started || !ours(why) ||
-	    x->gone || x->tx_dead || x->tx_end || h->body != BODY_CHUNKED)
+	if (!r->grpc || (!r->conn->carrier && r->web_type.n == 0) || !r->response_started ||
+	    !ours(why) || x->gone || x->tx_dead || x->tx_end || h->body != BODY_CHUNKED)
 		return false;
 	v = ws_alloc(h->ws, 2 * sizeof(*v));
 	if (v == NULL)
@@ -211,6 +232,8 @@ grpc_break(struct req *r, enum reason why)
 	v[1] = (struct hdr){.name = MESSAGE, .value = message(h->ws, str_of(info->detail))};
 	h->trailers = v;
 	h->n_trailers = 2;
+	if (r->filter_out)
+		return break_filtered(r->filter_out, x);
 	return x->ops->send_body(x, NULL, 0, true) >= 0 && x->tx_end;
 }
 

@@ -191,7 +191,7 @@ def test_unary(site, server, way, form):
     assert seen["i-first"] == b"1" and "content-length" not in seen
     line = last_line(gw)
     assert line["status"] == 200 and line["grpc_status"] in (0, "OK")
-    assert gw.metric("gateway_service_grpc_calls_total", service="s", code="OK") == 1
+    until(lambda: gw.metric("gateway_service_grpc_calls_total", service="s", code="OK") == 1, 5, "the count")
 
 
 @ways
@@ -347,7 +347,33 @@ def test_errors_of_the_gateway(site, server, way, form):
     gw = site(f"http://127.0.0.1:{free_port()}")
     w, _ = told(gw, way, form, "Unary", Request())
     assert w.status == 200 and w.code()[0] == 14 and w.trailers is None
-    assert gw.metric("gateway_service_grpc_calls_total", service="s", code="UNAVAILABLE") == 1
+    until(lambda: gw.metric("gateway_service_grpc_calls_total", service="s", code="UNAVAILABLE") == 1, 5, "the count")
+
+
+@ways
+@forms
+def test_deadline_in_the_middle_of_a_stream(site, server, way, form):
+    """R-5.5 R-5.2: replies have begun already; the end comes as trailers do."""
+    gw = site(server)
+    with Web(gw, way, form, "Bidi", [("grpc-timeout", "700m")]) as w:
+        assert w.say(Request(payload=b"x")).next().payload == b"x"
+        assert w.next() is None and w.trailers["grpc-status"] == "4"
+    server.calls[0].wait_over()
+    assert last_line(gw)["grpc_status"] in (4, "DEADLINE_EXCEEDED")
+
+
+@ways
+@forms
+def test_half_a_message(site, way, form):
+    """A service that ends within a message: the client sees a broken answer, not a good one. R-5.5"""
+    def halve(x):
+        x.body()
+        x.respond(200, [("content-type", "application/grpc")], framed(b"message")[:-1], [("grpc-status", "0")])
+    with http2.Server(halve) as b:
+        gw = site(b)
+        with pytest.raises((wire.WireError, http2.H2Error, OSError, ValueError)):
+            told(gw, way, form, "Unary", Request())
+        assert last_line(gw)["reason"] == "upstream_aborted"
 
 
 def test_the_connection_goes_on(site, server):

@@ -112,7 +112,7 @@ static const struct filter_ops decode_ops = {.feed = web_decode};
 struct web_out {
 	struct filter f;
 	bool text;
-	/* Where in a message it is (text): octets of its head that came, then those to come. */
+	/* Where in a message it is: octets of its head that came, then those to come. */
 	uint8_t head[5];
 	unsigned n_head;
 	uint32_t left;
@@ -196,15 +196,35 @@ put(struct buf *b, struct str s)
 	return n > 0 && buf_put(b, s.p, (uint32_t)n) ? n : 0;
 }
 
-/* The trailers are there. */
+/* Binary: as they are. */
+static size_t
+pass(struct web_out *e, struct str in)
+{
+	size_t n = put(&e->f.out, in), i = 0;
+
+	while (i < n) {
+		if (e->n_head == sizeof(e->head) && e->left > 1) {
+			size_t skip = MIN((size_t)e->left - 1, n - i);
+
+			e->left -= (uint32_t)skip;
+			i += skip;
+		} else {
+			message_step(e, (uint8_t)in.p[i++]);
+		}
+	}
+	return n;
+}
+
+/* The trailers are there. Within a message they would be taken for a part of it. */
 static int
 tail_make(struct web_out *e)
 {
 	if (e->ended)
 		return 1;
-	if (buf_room(&e->f.out) < 4)
-		return 0;
-	held_out(e);
+	if (e->n_head > 0) {
+		e->f.why = REASON_BODY_ABORTED;
+		return -1;
+	}
 	e->tail = grpc_web_end(e->f.r);
 	if (e->tail.p == NULL) {
 		e->f.why = REASON_INTERNAL;
@@ -220,7 +240,7 @@ web_answer_feed(struct filter *f, struct str in, bool end, size_t *used_r)
 	struct web_out *e = (struct web_out *)f;
 	int rc;
 
-	*used_r = e->text ? encode(e, in) : put(&f->out, in);
+	*used_r = e->text ? encode(e, in) : pass(e, in);
 	if (!end || *used_r < in.n)
 		return 0;
 	rc = tail_make(e);
@@ -255,6 +275,7 @@ web_take(struct req *r, const struct policy_use *u)
 	if (grpc_begin(r))
 		return VERDICT_PASS;
 	req_reply_reason(r, REASON_BAD_HEADER);
+	r->reply.detail = grpc_bad_timeout;
 	return VERDICT_REPLY;
 }
 

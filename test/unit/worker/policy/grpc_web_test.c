@@ -296,11 +296,11 @@ text_does_not_wait(void **state)
 	}
 }
 
-/* Larger than the buffer, in text; and one that the service cut short. */
+/* Larger than the buffer. */
 static void
 large_messages(void **state)
 {
-	static char message[3000] = {0, 0, 0, (char)(2994 >> 8), (char)(2994 & 0xff)};
+	static char message[3000] = {0, 0, 0, (char)(2995 >> 8), (char)(2995 & 0xff)};
 	static char want[6000];
 	size_t n;
 
@@ -313,8 +313,7 @@ large_messages(void **state)
 		answered("application/grpc");
 		trailer("grpc-status", "0");
 		assert_int_equal(feed(kit.r.filter_out, str_n(message, 3000), step, true), 1);
-		n = enc_base64(message, 2999, want);
-		n += enc_base64(message + 2999, 1, want + n);
+		n = enc_base64(message, 3000, want);
 		n += enc_base64("\x80\0\0\0\x10grpc-status: 0\r\n", 21, want + n);
 		assert_came(want, n);
 	}
@@ -366,10 +365,29 @@ a_lost_status_is_told(void **state)
 	asked("application/grpc-web", NULL);
 	answered("application/grpc");
 	trailer("x-a", "b");
-	assert_int_equal(feed(kit.r.filter_out, STR("\0\0\0\0\11hal"), 3, true), 1);
+	assert_int_equal(feed(kit.r.filter_out, STR("\0\0\0\0\3hal"), 3, true), 1);
 	assert_int_equal(n_out, 8 + sizeof(frame) - 1);
 	assert_memory_equal(out + 8, frame, sizeof(frame) - 1);
 	assert_int_equal(grpc_status(&kit.r), GRPC_UNKNOWN);
+}
+
+/* Nothing can be said behind half a message: the answer is broken off. */
+static void
+half_a_message(void **state)
+{
+	static const char *const forms[] = {"application/grpc-web", "application/grpc-web-text"};
+
+	(void)state;
+	kit_use(&policy_grpc_web, "");
+	for (size_t i = 0; i < 2; i++)
+		for (size_t n = 1; n < 8; n++) {
+			asked(forms[i], NULL);
+			answered("application/grpc");
+			trailer("grpc-status", "0");
+			assert_int_equal(
+			    feed(kit.r.filter_out, str_n("\0\0\0\0\3hal", n), 2, true), -1);
+			assert_int_equal(kit.r.filter_out->why, REASON_BODY_ABORTED);
+		}
 }
 
 /* The gateway's own: no body where the head will do. */
@@ -429,6 +447,7 @@ static const struct CMUnitTest tests[] = {
     TEST(large_messages),
     TEST(trailers_only),
     TEST(a_lost_status_is_told),
+    TEST(half_a_message),
     TEST(own_errors),
 };
 RUN_TESTS_WITH(tests, setup, teardown)
