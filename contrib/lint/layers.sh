@@ -37,7 +37,7 @@ header lmdb.h           shm/db.c
 header libconfig.h      conf/read.c
 header http_parser.h    worker/http/h1_head.c
 header pcre2.h          shm/base/regex.c
-header nghttp2/        worker/http/h2_priv.h
+header nghttp2/         worker/http/h2_priv.h test/bench/h2origin.c
 header openssl/         test/bench/dial.c shm/base/hash.c worker/net/tls worker/net/x509
 header jansson.h        conf/show conf/document conf/node_json admin/ master/watcher/redis/ master/watcher/secrets/
 header ares.h           conf/resolve
