@@ -444,7 +444,7 @@ SERVER = [
     server("8.3.1", "no-authority", "one of them is needed", ask(authority=None), malformed),
     server("8.5", "connect-path", "CONNECT has neither :scheme nor :path", fields(lambda p: request("CONNECT", p, authority="a:1")), malformed),
     server("8.5", "connect-no-authority", "but :authority", fields(lambda p: [(":method", "CONNECT")]), malformed),
-    server("8.5", "connect", "CONNECT that is well formed is not implemented here", fields(lambda p: [(":method", "CONNECT"), (":authority", "a.example:1")]),
+    server("8.5", "connect", "CONNECT that is well formed is 501", fields(lambda p: [(":method", "CONNECT"), (":authority", "a.example:1")]),
            status(501)),
     server("8.5", "connect-protocol-unoffered", ":protocol only where it was offered (RFC 8441 4)",
            fields(lambda p: request("GET", p) + [(":protocol", "websocket")]), malformed),
