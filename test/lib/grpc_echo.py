@@ -76,7 +76,8 @@ class Call:
         self.cancelled = not self.returned
         self.over.set()
 
-    # Of a client's stream whose whole connection is lost grpcio's server cannot tell whether it just ended.
+    # A client's stream that is cut may look to grpcio's server as if its client had only ended it: `cancelled` is
+    # certain for the other calls.
     def wait_over(self, timeout=10):
         """Waits for the end; itself."""
         if not self.over.wait(timeout):
