@@ -326,6 +326,24 @@ def test_upstream_goaway(gateway, server):
     until(lambda: s.open == 1, what="the old connection to end")
 
 
+def test_one_connection_for_many_at_once(gateway, server):
+    """R-5.4: who comes while the first connection is on its way waits for it, and shares it."""
+    s = server(lambda x: x.respond(200, [], b"x"))
+    gw = site(gateway, two=s)
+    with http2.Client(gw.address) as c:
+        streams = [c.begin("GET", "/2/x") for _ in range(40)]
+        assert {r.status for r in c.take_all(streams).values()} == {200}
+    assert len(s.conns) == 1 and not s.errors
+
+
+def test_who_waits_for_a_connection_that_fails(gateway):
+    """S-EC-1: nobody waits for ever, and each gets the answer that the connection's maker gets."""
+    gw = site(gateway)
+    with http2.Client(gw.address) as c:
+        streams = [c.begin("GET", "/2/x") for _ in range(20)]
+        assert {r.status for r in c.take_all(streams).values()} == {502}
+
+
 def test_requests_per_connection(gateway, backend):
     """R-5.4: past limits.requests_per_connection GOAWAY comes, and what was begun is answered."""
     gw = site(gateway, backend(), settings="limits = { requests_per_connection = 5; };")

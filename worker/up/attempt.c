@@ -82,6 +82,7 @@ attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws)
 		list_del(n);
 	*a = (struct attempt){.up = u, .conf = *conf};
 	list_init(&a->node);
+	list_init(&a->waiter);
 	timer_init(&a->timer, attempt_deadline);
 	ws_on_free(ws, attempt_free, a);
 	return a;
@@ -150,9 +151,20 @@ attempt_xchg_event(struct xchg *x)
 	attempt_tell(x->owner);
 }
 
+/* What others waited for is there, or will not be. */
+static void
+attempt_dialled(struct attempt *a)
+{
+	if (!a->dialing)
+		return;
+	a->dialing = false;
+	pool_dialing(a->up->pool, a->to->row, -1);
+}
+
 static int
 attempt_cannot(struct attempt *a, enum reason why)
 {
+	attempt_dialled(a);
 	a->why = why;
 	a->state = ATTEMPT_FAILED;
 	return -1;
@@ -187,6 +199,7 @@ attempt_share(struct attempt *a)
 		return attempt_cannot(a, REASON_UPSTREAM_TLS);
 	}
 	a->shared = shared_new(a->up->pool, &a->c, &l);
+	attempt_dialled(a);
 	return a->shared ? 1 : attempt_cannot(a, REASON_CONNECT_FAILED);
 }
 
@@ -312,6 +325,25 @@ attempt_identity(struct attempt *a, struct pool_id *id_r)
 	return 1;
 }
 
+static void
+attempt_woken(struct list *waiter)
+{
+	struct attempt *a = container_of(waiter, struct attempt, waiter);
+
+	a->state = ATTEMPT_IDLE;
+	attempt_tell(a);
+}
+
+/* Another's connection is on its way: most of those who come at once can share it. */
+static int
+attempt_wait(struct attempt *a)
+{
+	a->state = ATTEMPT_CONNECTING;
+	pool_wait(a->up->pool, &a->waiter, attempt_woken);
+	attempt_phase(a, PHASE_CONNECT);
+	return 0;
+}
+
 int
 attempt_connect(struct attempt *a)
 {
@@ -339,6 +371,10 @@ attempt_connect(struct attempt *a)
 			metric_add(a->up->metrics, M_PROC_UP_REUSED, 1);
 			return attempt_ready(a);
 		}
+		if (pool_dialing(a->up->pool, a->to->row, 0) > 0)
+			return attempt_wait(a);
+		a->dialing = true;
+		pool_dialing(a->up->pool, a->to->row, 1);
 	} else if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
 		a->c = pool_get(a->up->pool, &id, !a->conf.idempotent || a->conf.body);
 		if (a->c) {
@@ -383,6 +419,8 @@ attempt_end(struct attempt *a, bool reusable)
 	struct up *u = a->up;
 
 	timer_stop(&a->timer);
+	attempt_dialled(a);
+	list_del(&a->waiter);
 	a->shared = NULL;
 	if (a->hs) {
 		a->hs->x.on_event = NULL;

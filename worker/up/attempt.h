@@ -31,7 +31,8 @@ enum attempt_state { ATTEMPT_IDLE, ATTEMPT_CONNECTING, ATTEMPT_READY, ATTEMPT_FA
 enum attempt_phase { PHASE_NONE, PHASE_CONNECT, PHASE_FIRST_BYTE, PHASE_IDLE };
 
 struct attempt {
-	struct list node; /* among the free ones */
+	struct list node;   /* among the free ones */
+	struct list waiter; /* among those that wait for another's connection to share */
 	struct up *up;
 	struct attempt_conf conf;
 	/* Something changed: connected, failed, timed out (a->why), or the exchange has news. */
@@ -41,6 +42,7 @@ struct attempt {
 	uint8_t state, phase;
 	bool reused, taken, timed_out, body_used, fresh, fresh_used, counted;
 	bool stood;      /* there was a connection, its handshake made */
+	bool dialing;    /* others wait for what it connects */
 	bool shaking;    /* TCP stands, TLS is on its way */
 	bool ours;       /* it failed for want of what is ours to have */
 	unsigned tries;  /* those that count */

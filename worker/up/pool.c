@@ -17,6 +17,7 @@ static const struct h1_limits pool_limits = {
 struct pool_row {
 	struct list idle; /* next == NULL: never used */
 	struct list shared;
+	unsigned dialing;
 	unsigned n;
 	struct secure *secure; /* what TLS new connections speak; NULL: none so far */
 };
@@ -27,6 +28,10 @@ struct pool {
 	struct pool_row *row; /* by arena row; untouched pages cost nothing */
 	struct list free;
 	struct list shared;
+	struct list waiting;
+	struct defer wake;
+	struct list woken;
+	void (*wake_fn)(struct list *waiter);
 	unsigned n_idle, n_secure;
 };
 
@@ -45,6 +50,19 @@ pool_row(struct pool *p, uint32_t row)
 	return r;
 }
 
+/* Who has to wait again does so behind the others. */
+static void
+pool_wake(struct defer *d)
+{
+	struct pool *p = container_of(d, struct pool, wake);
+	struct list *n;
+
+	while ((n = list_shift(&p->waiting)) != NULL)
+		list_push(&p->woken, n);
+	while ((n = list_shift(&p->woken)) != NULL)
+		p->wake_fn(n);
+}
+
 struct pool *
 pool_new(struct up *u, uint32_t rows)
 {
@@ -55,6 +73,9 @@ pool_new(struct up *u, uint32_t rows)
 	p->row = xcalloc(rows, sizeof(*p->row));
 	list_init(&p->free);
 	list_init(&p->shared);
+	list_init(&p->waiting);
+	list_init(&p->woken);
+	defer_init(&p->wake, pool_wake);
 	return p;
 }
 
@@ -77,6 +98,7 @@ pool_free(struct pool **pp)
 	/* Idle connections find the pool by this very pointer. */
 	pool_close_idle(p);
 	shared_close_all(p);
+	defer_cancel(&p->wake);
 	for (uint32_t i = 0; i < p->rows && p->n_secure > 0; i++)
 		pool_unsecure(p, &p->row[i]);
 	*pp = NULL;
@@ -366,6 +388,26 @@ struct list *
 pool_shared_all(struct pool *p)
 {
 	return &p->shared;
+}
+
+unsigned
+pool_dialing(struct pool *p, uint32_t row, int by)
+{
+	struct pool_row *r = pool_row(p, row);
+
+	if (!r)
+		return 0;
+	r->dialing += (unsigned)by;
+	if (by < 0 && !list_empty(&p->waiting))
+		loop_defer(p->up->loop, &p->wake);
+	return r->dialing;
+}
+
+void
+pool_wait(struct pool *p, struct list *waiter, void (*fn)(struct list *waiter))
+{
+	p->wake_fn = fn;
+	list_push(&p->waiting, waiter);
 }
 
 void

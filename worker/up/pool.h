@@ -79,6 +79,11 @@ void pool_close_idle(struct pool *p);
 /* For shared.c: a row's shared connections (NULL: there is no such row), all of them; one is idle
  * now, or not any more; is that incarnation the row's? */
 struct list *pool_shared(struct pool *p, uint32_t row);
+/* Connections to be shared that are on their way there: one more or fewer (0: just asked); when one
+ * comes to be, or will not, those that wait are told in a turn of their own. Returns how many. */
+unsigned pool_dialing(struct pool *p, uint32_t row, int by);
+/* Waits for that. fn is called once, from the loop, unless list_del(waiter) came first. */
+void pool_wait(struct pool *p, struct list *waiter, void (*fn)(struct list *waiter));
 struct list *pool_shared_all(struct pool *p);
 void pool_shared_idle(struct pool *p, bool idle);
 bool pool_current(const struct pool *p, uint32_t row, uint32_t incarnation);
