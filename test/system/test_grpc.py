@@ -450,9 +450,9 @@ def test_errors_pass(pair, code):
     """R-5.1 R-5.3: every status, its text and its details; log and metric have it."""
     gw, _ = pair()
     with echo(gw.address) as stub:
-        e = failed(stub.Unary, Request(code=code.value[0], message="what is wrong: 100% ü", details=b"\0\1\xff"),
+        e = failed(stub.Unary, Request(code=code.value[0], message="what is wrong: 100% \u00fc", details=b"\0\1\xff"),
                    metadata=[("t-a", "b")])
-    assert e.code() == code and e.details() == "what is wrong: 100% ü"
+    assert e.code() == code and e.details() == "what is wrong: 100% \u00fc"
     trailing = [tuple(m) for m in e.trailing_metadata()]
     assert ("grpc-status-details-bin", b"\0\1\xff") in trailing and ("t-a", "b") in trailing
     assert last_line(gw)["grpc_status"] == code.name
