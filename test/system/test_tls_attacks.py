@@ -2,6 +2,7 @@
 """TLS seen by somebody who wants in: sessions where they do not belong, files that are no good. S-SEC-4 S-EC-1"""
 import pytest
 
+from gateway import until
 from pki import Certificate, openssl, replace
 from ports import free_port
 from tls import NAME, certificate, change, client, context, peer, s_client, site
@@ -103,3 +104,18 @@ def test_delta_lists_are_refused(gateway, backend, pki, tmp_path):
     done = gw.reload(check=False)
     assert done.returncode != 0 and "2nd revocation list" in done.stdout + done.stderr
     assert s_client(gw, "-tls1_2", cert=other).status == 200 and s_client(gw, "-tls1_2", cert=old).alert == 44
+
+
+# --- clients' certificates ------------------------------------------------------------------------------
+@pytest.mark.parametrize("version", ("1.2", "1.3"))
+def test_enormous_certificate(simple, pki, version):
+    """A client's certificate that no ticket can hold is refused as too large, and not by an error of our own."""
+    ca = pki.ca("clients")
+    large = pki.leaf(subject="/CN=large", ca=ca, client=True, ext=f"1.2.3.4 = ASN1:UTF8String:{'x' * 70_000}\n")
+    good = pki.leaf(subject="/CN=good", ca=ca, client=True, ext=f"1.2.3.4 = ASN1:UTF8String:{'x' * 20_000}\n")
+    gw = simple(f'client = {{ mode = "optional"; ca = "{ca.cert}"; }};')
+    flag = "-tls1_2" if version == "1.2" else "-tls1_3"
+    assert not s_client(gw, flag, cert=large).status
+    until(lambda: gw.metric("gateway_tls_handshake_failures_total", reason="protocol") == 1, 10, "it to be counted")
+    with client(gw, context(pki.ca(), good, version)) as c:
+        assert c.ask("GET", "/", host=NAME).status == 200
