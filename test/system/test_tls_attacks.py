@@ -119,3 +119,16 @@ def test_enormous_certificate(simple, pki, version):
     until(lambda: gw.metric("gateway_tls_handshake_failures_total", reason="protocol") == 1, 10, "it to be counted")
     with client(gw, context(pki.ca(), good, version)) as c:
         assert c.ask("GET", "/", host=NAME).status == 200
+
+
+@pytest.mark.parametrize("what", ("crl", "ticket_secret"))
+def test_what_is_kept_is_told(gateway, backend, pki, tmp_path, what):
+    """Whatever goes bad by itself is kept, and warned of, be it in no certificate's facts. S-EC-1"""
+    ca, bad = pki.ca("clients"), tmp_path / "file"
+    replace(bad, pki.crl(ca) if what == "crl" else b"s" * 48)
+    settings, more = f'client = {{ mode = "optional"; ca = "{ca.cert}"; crl = "{bad}"; }};', ""
+    if what == "ticket_secret":
+        settings, more = "", f'tls = {{ ticket_secret = "secret://file{bad}"; }};'
+    gw = site(gateway, backend(), certificate("a", pki.leaf(NAME)), settings, more=more)
+    replace(bad, b"nonsense")
+    gw.wait_log(rf"warn .*tls\.(client\.)?{what}.*{bad}.*kept")
