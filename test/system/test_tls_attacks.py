@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS seen by somebody who wants in: sessions where they do not belong, files that are no good. S-SEC-4 S-EC-1"""
+import re
+from pathlib import Path
+
 import pytest
 
 from gateway import until
@@ -34,7 +37,7 @@ def test_session_under_another_name(gateway, backend, pki):
         client(gw, tls, "c.example", session=session)
     with pytest.raises(OSError):
         client(gw, tls, None, session=session)
-    assert gw.metric("gateway_tls_handshake_failures_total", reason="name") == 2
+    until(lambda: gw.metric("gateway_tls_handshake_failures_total", reason="name") == 2, 10, "both to be counted")
 
 
 def test_session_of_other_ciphers(gateway, backend, pki, tmp_path):
@@ -132,3 +135,11 @@ def test_what_is_kept_is_told(gateway, backend, pki, tmp_path, what):
     gw = site(gateway, backend(), certificate("a", pki.leaf(NAME)), settings, more=more)
     replace(bad, b"nonsense")
     gw.wait_log(rf"warn .*tls\.(client\.)?{what}.*{bad}.*kept")
+
+
+# --- octets ---------------------------------------------------------------------------------------------
+def test_no_keys_in_cores(simple):
+    """Who has keys in memory leaves no core behind, however the gateway was started."""
+    gw = simple()
+    for pid in gw.children("worker"):
+        assert re.search(r"(?m)^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text())
