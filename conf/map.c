@@ -143,6 +143,32 @@ map_object_decode(struct str key, struct str value, struct conf_object *o_r)
 }
 
 int
+map_each_object(
+    struct db_txn *t, const struct map *m, enum conf_kind kind, map_each_object_f *fn, void *arg)
+{
+	struct db_cursor *c = NULL;
+	struct conf_object o;
+	struct str key, value;
+	struct ws ws;
+	char from[8];
+	int got =
+	    db_cursor_at(t, m->tab[MAP_OBJECT], image_key_object(from, kind, 0), &c, &key, &value);
+
+	ws_init(&ws, NULL, 0);
+	while (got == 1 && key.p[0] == (char)kind) {
+		struct ws_mark mark = ws_mark(&ws);
+
+		if (map_object_decode(key, value, &o) == 1)
+			fn(arg, &o, object_body(&o, &ws));
+		ws_reset(&ws, mark);
+		got = db_cursor_next(c, &key, &value);
+	}
+	db_cursor_free(&c);
+	ws_free(&ws);
+	return got < 0 ? -1 : 1;
+}
+
+int
 map_object(struct db_txn *t, const struct map *m, enum conf_kind kind, uint32_t number,
     struct conf_object *o_r)
 {

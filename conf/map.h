@@ -48,4 +48,10 @@ int map_number(struct db_txn *t, const struct map *m, enum conf_kind kind, struc
 /* Key and value of the object table as an object, for walks. */
 int map_object_decode(struct str key, struct str value, struct conf_object *o_r) NODISCARD;
 
+/* Every object of a kind with its decoded body (NULL: it cannot be read), which lives for the call.
+ * 1 or -1. */
+typedef void map_each_object_f(void *arg, const struct conf_object *o, const void *body);
+int map_each_object(struct db_txn *t, const struct map *m, enum conf_kind kind,
+    map_each_object_f *fn, void *arg) NODISCARD;
+
 #endif

@@ -118,32 +118,11 @@ count_name(void *arg, enum conf_kind kind, struct str id, const char *setting UN
 		change(g->r, kind, number, 1);
 }
 
-static int
-count_kind(struct counting *g, enum conf_kind kind)
+static void
+count_object(void *arg, const struct conf_object *o, const void *body)
 {
-	struct db_cursor *c = NULL;
-	struct conf_object o;
-	struct str key, value;
-	struct ws ws;
-	char from[8];
-	int got = db_cursor_at(
-	    g->t, g->m->tab[MAP_OBJECT], image_key_object(from, kind, 0), &c, &key, &value);
-
-	ws_init(&ws, NULL, 0);
-	while (got == 1 && key.p[0] == (char)kind) {
-		struct ws_mark mark = ws_mark(&ws);
-		const void *body = NULL;
-
-		if (map_object_decode(key, value, &o) == 1)
-			body = object_body(&o, &ws);
-		if (body != NULL)
-			refs_each(kind, body, count_name, g);
-		ws_reset(&ws, mark);
-		got = db_cursor_next(c, &key, &value);
-	}
-	db_cursor_free(&c);
-	ws_free(&ws);
-	return got < 0 ? -1 : 1;
+	if (body != NULL)
+		refs_each(o->kind, body, count_name, arg);
 }
 
 int
@@ -151,5 +130,7 @@ refs_load(struct refs *r, struct db_txn *t, const struct map *m)
 {
 	struct counting g = {r, t, m};
 
-	return count_kind(&g, CONF_ROUTE) == 1 ? count_kind(&g, CONF_LISTENER) : -1;
+	if (map_each_object(t, m, CONF_ROUTE, count_object, &g) < 0)
+		return -1;
+	return map_each_object(t, m, CONF_LISTENER, count_object, &g);
 }

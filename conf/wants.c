@@ -384,36 +384,17 @@ wants_fini(struct wants *w)
 static const enum conf_kind kinds[] = {
     CONF_SETTINGS, CONF_LISTENER, CONF_SERVICE, CONF_CERTIFICATE};
 
-static int
-load_kind(struct wants *w, struct db_txn *t, const struct map *m, enum conf_kind kind)
+static void
+load_object(void *arg, const struct conf_object *o, const void *body)
 {
-	struct db_cursor *c = NULL;
-	struct conf_object o;
-	struct str key, value;
-	struct ws ws;
-	char from[8];
-	int got =
-	    db_cursor_at(t, m->tab[MAP_OBJECT], image_key_object(from, kind, 0), &c, &key, &value);
-
-	ws_init(&ws, NULL, 0);
-	while (got == 1 && key.p[0] == (char)kind) {
-		struct ws_mark mark = ws_mark(&ws);
-
-		if (map_object_decode(key, value, &o) == 1)
-			wants_set(w, kind, o.number, object_body(&o, &ws));
-		ws_reset(&ws, mark);
-		got = db_cursor_next(c, &key, &value);
-	}
-	db_cursor_free(&c);
-	ws_free(&ws);
-	return got < 0 ? -1 : 1;
+	wants_set(arg, o->kind, o->number, body);
 }
 
 int
 wants_load(struct wants *w, struct db_txn *t, const struct map *m)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
-		if (load_kind(w, t, m, kinds[i]) < 0)
+		if (map_each_object(t, m, kinds[i], load_object, w) < 0)
 			return -1;
 	wants_commit(w);
 	return 1;

@@ -6,6 +6,8 @@
  */
 #include "worker/keyring.h"
 
+#include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "shm/base/bug.h"
@@ -215,6 +217,16 @@ keyring_force(struct keyring *k, struct bundle *b)
 	keyring_tickets(k);
 }
 
+/* Keys are decoded into memory of ours all over the place: it is in no core from now on. */
+static void
+cores_off(void)
+{
+	static const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		log_warn("a core of this process may have keys: %s", strerror(errno));
+}
+
 static bool
 same_content(const struct bundle *a, const struct bundle *b)
 {
@@ -233,6 +245,7 @@ keyring_offer(struct keyring *k, uint32_t txn, int fd, const char **error_r)
 	close(fd);
 	if (b == NULL)
 		return -1;
+	cores_off();
 	if (txn == 0) {
 		if (k->next != NULL && same_content(k->next, b))
 			bundle_unref(&k->next);

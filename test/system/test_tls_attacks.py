@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS seen by somebody who wants in: sessions where they do not belong, files that are no good. S-SEC-4 S-EC-1"""
+import re
+from pathlib import Path
+
 import pytest
 
+from gateway import until
 from pki import Certificate, openssl, replace
 from ports import free_port
 from tls import NAME, certificate, change, client, context, peer, s_client, site
@@ -33,7 +37,7 @@ def test_session_under_another_name(gateway, backend, pki):
         client(gw, tls, "c.example", session=session)
     with pytest.raises(OSError):
         client(gw, tls, None, session=session)
-    assert gw.metric("gateway_tls_handshake_failures_total", reason="name") == 2
+    until(lambda: gw.metric("gateway_tls_handshake_failures_total", reason="name") == 2, 10, "both to be counted")
 
 
 def test_session_of_other_ciphers(gateway, backend, pki, tmp_path):
@@ -103,3 +107,39 @@ def test_delta_lists_are_refused(gateway, backend, pki, tmp_path):
     done = gw.reload(check=False)
     assert done.returncode != 0 and "2nd revocation list" in done.stdout + done.stderr
     assert s_client(gw, "-tls1_2", cert=other).status == 200 and s_client(gw, "-tls1_2", cert=old).alert == 44
+
+
+# --- clients' certificates ------------------------------------------------------------------------------
+@pytest.mark.parametrize("version", ("1.2", "1.3"))
+def test_enormous_certificate(simple, pki, version):
+    """A client's certificate that no ticket can hold is refused as too large, and not by an error of our own."""
+    ca = pki.ca("clients")
+    large = pki.leaf(subject="/CN=large", ca=ca, client=True, ext=f"1.2.3.4 = ASN1:UTF8String:{'x' * 70_000}\n")
+    good = pki.leaf(subject="/CN=good", ca=ca, client=True, ext=f"1.2.3.4 = ASN1:UTF8String:{'x' * 20_000}\n")
+    gw = simple(f'client = {{ mode = "optional"; ca = "{ca.cert}"; }};')
+    flag = "-tls1_2" if version == "1.2" else "-tls1_3"
+    assert not s_client(gw, flag, cert=large).status
+    until(lambda: gw.metric("gateway_tls_handshake_failures_total", reason="protocol") == 1, 10, "it to be counted")
+    with client(gw, context(pki.ca(), good, version)) as c:
+        assert c.ask("GET", "/", host=NAME).status == 200
+
+
+@pytest.mark.parametrize("what", ("crl", "ticket_secret"))
+def test_what_is_kept_is_told(gateway, backend, pki, tmp_path, what):
+    """Whatever goes bad by itself is kept, and warned of, be it in no certificate's facts. S-EC-1"""
+    ca, bad = pki.ca("clients"), tmp_path / "file"
+    replace(bad, pki.crl(ca) if what == "crl" else b"s" * 48)
+    settings, more = f'client = {{ mode = "optional"; ca = "{ca.cert}"; crl = "{bad}"; }};', ""
+    if what == "ticket_secret":
+        settings, more = "", f'tls = {{ ticket_secret = "secret://file{bad}"; }};'
+    gw = site(gateway, backend(), certificate("a", pki.leaf(NAME)), settings, more=more)
+    replace(bad, b"nonsense")
+    gw.wait_log(rf"warn .*tls\.(client\.)?{what}.*{bad}.*kept")
+
+
+# --- octets ---------------------------------------------------------------------------------------------
+def test_no_keys_in_cores(simple):
+    """Who has keys in memory leaves no core behind, however the gateway was started."""
+    gw = simple()
+    for pid in gw.children("worker"):
+        assert re.search(r"(?m)^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text())

@@ -19,6 +19,9 @@ static const char suites_default[] =
     "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 static const char groups_default[] = "X25519:P-256:P-384";
 
+/* Octets of a client's chain. A ticket has its leaf, and has to be shorter than 65,280. */
+#define CHAIN_MAX 60000
+
 /* --- whose certificate ------------------------------------------------------------------------ */
 
 struct str
@@ -267,6 +270,7 @@ clients(struct tls_ctx *c, const struct tls_server_opts *o, const char **error_r
 		return -1;
 	SSL_CTX_set_verify(c->ssl, mode, NULL);
 	SSL_CTX_set_verify_depth(c->ssl, (int)conf->client.depth);
+	SSL_CTX_set_max_cert_list(c->ssl, CHAIN_MAX);
 	SSL_CTX_set_client_CA_list(c->ssl, tls_ca_names(o->ca));
 	return 1;
 }

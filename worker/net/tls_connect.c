@@ -181,8 +181,8 @@ tls_client_new(const struct tls_client_opts *o, const char **error_r)
 
 /* --- connecting ------------------------------------------------------------------------------- */
 
-/* For an address the certificate must name that very address, and SNI says nothing (RFC 6066 3). An
- * SVID need not name any host. */
+/* For an address the certificate must name that very address, and SNI says nothing (RFC 6066 3). A
+ * common name is no host's (RFC 9525 2). An SVID need not name any host. */
 static int
 name_set(struct tls *t, struct str name, const char **error_r)
 {
@@ -199,7 +199,8 @@ name_set(struct tls *t, struct str name, const char **error_r)
 	ip = a2i_IPADDRESS(z);
 	ASN1_OCTET_STRING_free(ip);
 	if (needed)
-		X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		X509_VERIFY_PARAM_set_hostflags(param,
+		    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	if ((needed && ip != NULL && X509_VERIFY_PARAM_set1_ip_asc(param, z) != 1) ||
 	    (needed && ip == NULL && X509_VERIFY_PARAM_set1_host(param, z, 0) != 1) ||
 	    (ip == NULL && SSL_set_tlsext_host_name(t->ssl, z) != 1))

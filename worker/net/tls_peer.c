@@ -74,7 +74,8 @@ svid_id(X509 *leaf, struct ws *ws, struct str *id_r)
 	return NULL;
 }
 
-/* A leaf is no CA, and signs nothing but handshakes. */
+/* A leaf is no CA, signs nothing but handshakes, and its id has a path: without one it is a whole
+ * domain's. */
 static const char *
 svid_wrong(X509 *leaf, const struct tls_ctx *c, struct ws *ws)
 {
@@ -90,6 +91,8 @@ svid_wrong(X509 *leaf, const struct tls_ctx *c, struct ws *ws)
 	rest = str_sub(id, sizeof(SCHEME) - 1, id.n);
 	if (!str_cut(&rest, '/', &domain) || !str_eq(domain, c->trust_domain))
 		return "it is of another trust domain";
+	if (rest.n == 0)
+		return "its SPIFFE id has no path";
 	return tls_spiffe_fits(&c->ids, id) ? NULL : "its SPIFFE id is not among those allowed";
 }
 

@@ -55,4 +55,7 @@ int x509_crls(struct str pem, struct gbuf *der_r, int64_t *until_r, const char *
 int x509_ocsp(struct str octets, struct str chain_der, int64_t now, struct gbuf *der_r,
     int64_t *until_r, const char **error_r) NODISCARD;
 
+/* "2026-11-21T02:00:00Z", from seconds since 1970, until the next call; "?" for what is no time. */
+const char *x509_day(int64_t at);
+
 #endif

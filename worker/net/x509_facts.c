@@ -249,6 +249,18 @@ leaf_facts(X509 *x, struct x509_facts *f, struct ws *ws)
 	return NULL;
 }
 
+const char *
+x509_day(int64_t at)
+{
+	static char text[32];
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(text, sizeof(text), "%FT%TZ", &tm) == 0)
+		return "?";
+	return text;
+}
+
 int
 x509_facts(struct str chain_der, struct x509_facts *f_r, struct ws *ws, const char **error_r)
 {

@@ -79,18 +79,6 @@ answer_for(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer)
 }
 
 static const char *
-day(int64_t at)
-{
-	static char text[32];
-	time_t t = (time_t)at;
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL || strftime(text, sizeof(text), "%FT%TZ", &tm) == 0)
-		return "?";
-	return text;
-}
-
-static const char *
 answer_wrong(OCSP_SINGLERESP *one, int64_t now, int64_t *until_r)
 {
 	ASN1_GENERALIZEDTIME *revoked = NULL, *this = NULL, *next = NULL;
@@ -99,13 +87,13 @@ answer_wrong(OCSP_SINGLERESP *one, int64_t now, int64_t *until_r)
 
 	if (status == V_OCSP_CERTSTATUS_REVOKED)
 		return x509_say("it says that the certificate is revoked, since %s",
-		    x509_time(revoked, &when) ? day(when) : "?");
+		    x509_time(revoked, &when) ? x509_day(when) : "?");
 	if (status != V_OCSP_CERTSTATUS_GOOD)
 		return "it says that the certificate is not known";
 	if (!x509_time(this, &from) || !x509_time(next, &until))
 		return "it does not say until when it is good (nextUpdate)";
 	if (from > now + SKEW)
-		return x509_say("it is good from %s on only", day(from));
+		return x509_say("it is good from %s on only", x509_day(from));
 	*until_r = until;
 	return NULL;
 }
@@ -197,7 +185,7 @@ x509_ocsp(struct str octets, struct str chain_der, int64_t now, struct gbuf *der
 		gbuf_str(der_r, str_n(plain.p, plain.n));
 		*until_r = until;
 	} else
-		*error_r = rc < 0 ? wrong : x509_say("it was good until %s", day(until));
+		*error_r = rc < 0 ? wrong : x509_say("it was good until %s", x509_day(until));
 	gbuf_free(&plain);
 	return rc;
 }

@@ -17,25 +17,13 @@ struct seal_name {
 
 /* --- what is told ----------------------------------------------------------------------------- */
 
-static const char *
-day(int64_t at)
-{
-	static char text[32];
-	time_t t = (time_t)at;
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL || strftime(text, sizeof(text), "%FT%TZ", &tm) == 0)
-		return "?";
-	return text;
-}
-
 void
 seal_times(struct seal *s, const struct named *w, const struct x509_facts *f)
 {
 	if (f->not_after <= s->in->now)
-		seal_warn(s, w, "expired on %s", day(f->not_after));
+		seal_warn(s, w, "expired on %s", x509_day(f->not_after));
 	else if (f->not_before > s->in->now)
-		seal_warn(s, w, "not valid before %s", day(f->not_before));
+		seal_warn(s, w, "not valid before %s", x509_day(f->not_before));
 }
 
 const char *

@@ -149,8 +149,12 @@ look_again(struct secrets *s)
 		log_error("secrets: %.*s", (int)MIN(report.text.n, (size_t)400), report.text.p);
 		retry_later(s, (clock_precise_ns() - began) / 1000000);
 	} else {
+		/* Not every file has facts: that it is bad would be heard of nowhere. */
 		if (take(s, &out, &s->now))
 			tell(s, 0, true, &out, &report);
+		else if (out.kept > 0 && s->tries == 0)
+			log_warn("certificates: %.*s", (int)MIN(report.text.n, (size_t)400),
+			    report.text.p);
 		if (out.kept > 0)
 			retry_later(s, (clock_precise_ns() - began) / 1000000);
 		out_close(&out);

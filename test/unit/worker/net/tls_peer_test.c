@@ -205,6 +205,7 @@ svids_of_the_domain_are_let_in(void **state)
 	    identity_make("x", &ends.ca, "URI:spiffe://prod.example.evil/b", 10);
 	struct identity https = identity_make("x", &ends.ca, "URI:https://prod.example/b", 10);
 	struct identity odd = identity_make("x", &ends.ca, "URI:" BILLING "/../root", 10);
+	struct identity whole = identity_make("x", &ends.ca, "URI:spiffe://prod.example", 10);
 	struct identity ca =
 	    identity_new(EVP_EC_gen("P-256"), "x", &ends.ca, "URI:" BILLING, 10 * DAY, true);
 	struct asked a = {.conf = ends_conf(), .ca = cert_der(&ends.ca)};
@@ -223,6 +224,7 @@ svids_of_the_domain_are_let_in(void **state)
 	kept_out(a.server, &longer, "it is of another trust domain");
 	kept_out(a.server, &https, "it has no SPIFFE id");
 	kept_out(a.server, &odd, "its SPIFFE id is malformed");
+	kept_out(a.server, &whole, "its SPIFFE id has no path");
 	kept_out(a.server, &ca, "");
 	tls_ctx_unref(&a.server);
 	identity_free(&good);
@@ -232,6 +234,7 @@ svids_of_the_domain_are_let_in(void **state)
 	identity_free(&longer);
 	identity_free(&https);
 	identity_free(&odd);
+	identity_free(&whole);
 	identity_free(&ca);
 }
 
@@ -307,6 +310,25 @@ servers_are_who_they_have_to_be(void **state)
 	identity_free(&svid);
 }
 
+/* RFC 9525 2: hosts are named by names of the kind for it alone. */
+static void
+a_common_name_is_no_host(void **state)
+{
+	struct identity cn = identity_make("a.example", &ends.ca, NULL, 10);
+	struct conf_listener_tls conf = ends_conf();
+	struct tls_ctx *server = ends_server(&conf, NULL, NULL, NULL), *client = ends_client(NULL);
+
+	(void)state;
+	ends_show("a.example", cert_new(&cn, NULL, 0));
+	ends_meet(server, client, "a.example", NULL);
+	assert_true(ends.c.refused);
+	assert_int_equal(tls_failure(&ends.c), TLS_FAIL_CERTIFICATE);
+	ends_part();
+	tls_ctx_unref(&client);
+	tls_ctx_unref(&server);
+	identity_free(&cn);
+}
+
 static const struct CMUnitTest tests[] = {
     CASE(clients_prove_who_they_are),
     CASE(who_they_are_is_told),
@@ -314,5 +336,6 @@ static const struct CMUnitTest tests[] = {
     CASE(an_issuer_may_be_trusted_alone_and_chains_be_too_long),
     CASE(svids_of_the_domain_are_let_in),
     CASE(servers_are_who_they_have_to_be),
+    CASE(a_common_name_is_no_host),
 };
 RUN_TESTS(tests)

@@ -287,9 +287,9 @@ a_passphrase_is_nobodys_to_give(void **state)
 		assert_non_null(strstr(error, "passphrase"));
 		gbuf_free(&pem);
 	}
-	assert_int_equal(
-	    x509_key(STR("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"), &der,
-		&error),
+	assert_int_equal(x509_key(STR("-----BEGIN PRIVATE "
+				      "KEY-----\nMAA=\n-----END PRIVATE KEY-----\n"),
+			     &der, &error),
 	    -1);
 	assert_non_null(strstr(error, "malformed"));
 }
