@@ -82,17 +82,20 @@ struct h2_conn {
 	struct stream *stream; /* the owner's; NULL when closed */
 	void *session;         /* nghttp2_session */
 	bool server;
-	bool secure;   /* the stream is TLS: the scheme of what goes out */
-	bool eof;      /* the peer sends no more */
-	bool failed;   /* nothing passes any more: every stream was or is being told */
-	bool draining; /* GOAWAY was sent or received: no new exchanges */
-	bool feeding;  /* within nghttp2 */
+	bool secure;               /* the stream is TLS: the scheme of what goes out */
+	bool eof;                  /* the peer sends no more */
+	bool failed;               /* nothing passes any more: every stream was or is being told */
+	bool draining;             /* GOAWAY was sent or received: no new exchanges */
+	bool feeding;              /* within nghttp2 */
+	struct h2_stream *heading; /* whose head is being decoded */
+	bool lent;                 /* a head lies with nghttp2 uncopied, until its frame is made */
 	struct h2_limits limits;
 	struct list streams, news;
 	uint32_t n_streams;
 	struct buf out;
 	struct defer flush, tell;
 	uint32_t begun;        /* exchanges, ever */
+	uint32_t heads;        /* sent */
 	int32_t last_id;       /* of the peer's newest */
 	uint64_t window_start; /* ms: of the counts below */
 	uint32_t counts[H2_ABUSE_COUNT];

@@ -131,6 +131,8 @@ h2_end(struct h2_stream **sp)
 
 	*sp = NULL;
 	h2_rx_drop(s);
+	if (c->heading == s)
+		c->heading = NULL;
 	if (s->id > 0 && c->session) {
 		(void)nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
 		if (!s->reset && (s->rx_open || s->tx_open) &&
@@ -346,10 +348,11 @@ flush_later(struct defer *d)
 static void
 conn_blank(struct h2_conn *c)
 {
-	c->eof = c->failed = c->draining = c->feeding = c->calm = false;
+	c->eof = c->failed = c->draining = c->feeding = c->calm = c->lent = false;
 	list_init(&c->streams);
 	list_init(&c->news);
-	c->n_streams = c->begun = 0;
+	c->n_streams = c->begun = c->heads = 0;
+	c->heading = NULL;
 	c->last_id = 0;
 	c->out = (struct buf){0};
 	c->rx_bytes = c->tx_bytes = 0;

@@ -55,18 +55,18 @@ pseudo(struct h2_stream *s, struct str name, struct str value)
 	return 1;
 }
 
-/* Known by number, as a codec's own. */
+/* As a codec's own. */
 static bool
-add(struct head *h, struct str name, struct str value)
+add(struct head *h, enum hdr_id id, struct str name, struct str value)
 {
-	if (!head_add(h, name, value))
+	if (id != HDR_OTHER ? !head_add_id(h, id, value) : !head_add_other(h, name, value))
 		return false;
 	h->h[h->n - 1].wire = true;
 	return true;
 }
 
 static bool
-add_trailer(struct head *h, struct str name, struct str value)
+add_trailer(struct head *h, enum hdr_id id, struct str name, struct str value)
 {
 	struct hdr *v;
 
@@ -78,8 +78,8 @@ add_trailer(struct head *h, struct str name, struct str value)
 			memcpy(v, h->trailers, h->n_trailers * sizeof(*v));
 		h->trailers = v;
 	}
-	h->trailers[h->n_trailers++] = (struct hdr){
-	    .name = name, .value = value, .id = (uint16_t)hdr_lookup(name), .wire = true};
+	h->trailers[h->n_trailers++] =
+	    (struct hdr){.name = name, .value = value, .id = (uint16_t)id, .wire = true};
 	return true;
 }
 
@@ -93,12 +93,31 @@ never_trails(struct str name)
 	       name.p[0] == ':';
 }
 
+static int
+regular(struct h2_stream *s, struct str name, struct str v, bool literal)
+{
+	enum hdr_id id = hdr_lookup(name);
+	struct head *h = s->x.rx;
+	struct str n = id != HDR_OTHER ? hdr_name(id) : ws_str(h->ws, name);
+
+	if (n.p == NULL)
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (s->trailing)
+		return never_trails(n) || add_trailer(h, id, n, v);
+	if (id == HDR_OTHER && !octet_token(n))
+		return refuse(s, REASON_BAD_HEADER);
+	if (!add(h, id, n, v))
+		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	h->h[h->n - 1].literal = literal;
+	return 1;
+}
+
 int
-h2_field(struct h2_stream *s, struct str name, struct str value)
+h2_field(struct h2_stream *s, struct str name, struct str value, bool literal)
 {
 	const struct h2_limits *l = &s->c->limits;
 	struct head *h = s->x.rx;
-	struct str n, v;
+	struct str v;
 
 	s->head_size += (uint32_t)(name.n + value.n) + FIELD_COST;
 	if (s->x.why || !h || s->reset)
@@ -107,19 +126,10 @@ h2_field(struct h2_stream *s, struct str name, struct str value)
 		return refuse(s, REASON_HEADERS_TOO_LARGE);
 	if (name.n == 0 || !octet_text(value))
 		return refuse(s, REASON_BAD_HEADER);
-	n = ws_str(h->ws, name);
 	v = ws_str(h->ws, value);
-	if (n.p == NULL || v.p == NULL)
+	if (v.p == NULL)
 		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	if (s->trailing)
-		return never_trails(n) || add_trailer(h, n, v);
-	if (n.p[0] == ':')
-		return pseudo(s, n, v);
-	if (!octet_token(n))
-		return refuse(s, REASON_BAD_HEADER);
-	if (!add(h, n, v))
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	return 1;
+	return name.p[0] == ':' && !s->trailing ? pseudo(s, name, v) : regular(s, name, v, literal);
 }
 
 /* RFC 9113 8.2.3: one field for who reads HTTP/1.1. */
@@ -166,7 +176,7 @@ settle_authority(struct h2_stream *s)
 
 		if (url_authority(raw, h->ws, &h->authority, &h->host, &port) < 0)
 			return refuse(s, REASON_BAD_HOST);
-		if (head_get(h, HDR_HOST) == NULL && !add(h, STR("host"), h->authority))
+		if (head_get(h, HDR_HOST) == NULL && !add(h, HDR_HOST, STR_NONE, h->authority))
 			return refuse(s, REASON_HEADERS_TOO_LARGE);
 	}
 	return h1_host(h, &why) < 0 ? refuse(s, why) : 1;
@@ -189,8 +199,8 @@ settle_websocket(struct h2_stream *s)
 	h->upgrade = s->protocol;
 	h->body = BODY_NONE;
 	(void)head_remove_id(h, HDR_SEC_WEBSOCKET_KEY);
-	if (!add(h, STR("upgrade"), s->protocol) ||
-	    !add(h, hdr_name(HDR_SEC_WEBSOCKET_KEY), str_n(key, enc_base64(octets, 16, key))))
+	if (!add(h, HDR_UPGRADE, STR_NONE, s->protocol) ||
+	    !add(h, HDR_SEC_WEBSOCKET_KEY, STR_NONE, str_n(key, enc_base64(octets, 16, key))))
 		return refuse(s, REASON_HEADERS_TOO_LARGE);
 	s->x.rx_end = true; /* of the request: what follows is not its body */
 	return 1;
@@ -278,13 +288,16 @@ h2_head_done(struct h2_stream *s, bool end)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
+#define LENT (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
+
 static nghttp2_nv
-nv(struct str name, struct str value)
+nv(struct str name, struct str value, uint8_t flags)
 {
 	return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
 	    .value = (uint8_t *)(uintptr_t)(value.n > 0 ? value.p : ""),
 	    .namelen = name.n,
-	    .valuelen = value.n};
+	    .valuelen = value.n,
+	    .flags = flags};
 }
 
 /* Lower case, as the protocol wants it; STR_NONE over the limit. */
@@ -310,28 +323,36 @@ lower(struct ws *ws, struct str name)
 
 /* Length is the head's own member, connection fields there are none; Host is a pseudo field. */
 static bool
-left_out(const struct hdr *f, bool request)
+left_out(const struct hdr *f, unsigned flags, bool request)
 {
-	return f->gone || f->id == HDR_CONTENT_LENGTH || f->id == HDR_CONNECTION ||
-	       f->id == HDR_TRANSFER_ENCODING || f->id == HDR_KEEP_ALIVE ||
-	       f->id == HDR_PROXY_CONNECTION || f->id == HDR_UPGRADE || f->id == HDR_TE ||
-	       f->id == HDR_SEC_WEBSOCKET_ACCEPT || (request && f->id == HDR_HOST);
+	return f->gone || (flags & HDR_HTTP1) != 0 || (request && f->id == HDR_HOST);
 }
 
+/* Flags are nghttp2's, `unique` those of what never comes again. What came by HTTP/2 is in lower
+ * case. */
 static int
-put_list(nghttp2_nv *v, size_t *n, struct ws *ws, const struct hdr *h, uint32_t count, bool request)
+put_list(nghttp2_nv *v, size_t *n, const struct head *h, const struct hdr *list, uint32_t count,
+    uint8_t flags, uint8_t unique)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		struct str name;
+	bool lowered = h->minor == 2;
 
-		if (left_out(&h[i], request))
+	for (const struct hdr *f = list; f < list + count; f++) {
+		unsigned kind = hdr_flags(f->id);
+		struct str name = f->name;
+
+		if (left_out(f, kind, h->request))
 			continue;
-		if (!h[i].wire && (!octet_token(h[i].name) || !octet_text(h[i].value)))
+		if (f->id != HDR_OTHER)
+			name = hdr_name(f->id);
+		else if (!f->wire && !octet_token(name))
 			return -1;
-		name = h[i].id != HDR_OTHER ? hdr_name(h[i].id) : lower(ws, h[i].name);
-		if (name.p == NULL)
+		else if (!f->wire || !lowered)
+			name = lower(h->ws, name);
+		if (name.p == NULL || (!f->wire && !octet_text(f->value)))
 			return -1;
-		v[(*n)++] = nv(name, h[i].value);
+		v[(*n)++] = nv(name, f->value,
+		    flags | (f->literal ? NGHTTP2_NV_FLAG_NO_INDEX : 0) |
+			((kind & HDR_UNIQUE) != 0 ? unique : 0));
 	}
 	return 1;
 }
@@ -352,7 +373,7 @@ status_of(const struct h2_stream *s, const struct head *h)
 }
 
 static int
-put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h)
+put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h, uint8_t flags)
 {
 	unsigned status;
 	char *digits;
@@ -360,12 +381,12 @@ put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct hea
 	if (h->request) {
 		struct str host = head_value(h, HDR_HOST);
 
-		v[(*n)++] = nv(STR(":method"), h->method_text);
-		v[(*n)++] = nv(STR(":scheme"), s->c->secure ? STR("https") : STR("http"));
-		v[(*n)++] = nv(STR(":authority"), host);
-		v[(*n)++] = nv(STR(":path"), s->how.target);
+		v[(*n)++] = nv(STR(":method"), h->method_text, flags);
+		v[(*n)++] = nv(STR(":scheme"), s->c->secure ? STR("https") : STR("http"), LENT);
+		v[(*n)++] = nv(STR(":authority"), host, flags);
+		v[(*n)++] = nv(STR(":path"), s->how.target, flags);
 		if (s->protocol.n > 0)
-			v[(*n)++] = nv(STR(":protocol"), s->protocol);
+			v[(*n)++] = nv(STR(":protocol"), s->protocol, flags);
 		return octet_ctl(s->how.target.p, 0, s->how.target.n) == s->how.target.n ? 1 : -1;
 	}
 	status = status_of(s, h);
@@ -375,12 +396,12 @@ put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct hea
 	digits[0] = (char)('0' + status / 100);
 	digits[1] = (char)('0' + status / 10 % 10);
 	digits[2] = (char)('0' + status % 10);
-	v[(*n)++] = nv(STR(":status"), str_n(digits, 3));
+	v[(*n)++] = nv(STR(":status"), str_n(digits, 3), flags);
 	return 1;
 }
 
 static int
-put_length(nghttp2_nv *v, size_t *n, const struct head *h)
+put_length(nghttp2_nv *v, size_t *n, const struct head *h, uint8_t flags)
 {
 	char *digits;
 
@@ -390,23 +411,35 @@ put_length(nghttp2_nv *v, size_t *n, const struct head *h)
 	if (digits == NULL)
 		return -1;
 	v[(*n)++] =
-	    nv(hdr_name(HDR_CONTENT_LENGTH), str_n(digits, num_u64_text(h->length, digits)));
+	    nv(hdr_name(HDR_CONTENT_LENGTH), str_n(digits, num_u64_text(h->length, digits)), flags);
 	return 1;
+}
+
+#define NAMED_EVERY 1024
+
+/* Values that never come again do not belong into the peer's table, where they would push out those
+ * that do. One now and then, so that the name is there. */
+static uint8_t
+unique(struct h2_conn *c)
+{
+	return c->heads++ % NAMED_EVERY == 0 ? 0 : NGHTTP2_NV_FLAG_NO_INDEX;
 }
 
 #define OURS 8 /* pseudo fields, length, te */
 
 nghttp2_nv *
-h2_fields(const struct h2_stream *s, const struct head *h, size_t *n_r)
+h2_fields(const struct h2_stream *s, const struct head *h, bool lent, size_t *n_r)
 {
+	uint8_t flags = lent ? LENT : 0;
 	nghttp2_nv *v = ws_alloc(h->ws, (h->n + OURS) * sizeof(*v));
 	size_t n = 0;
 
-	if (v == NULL || put_pseudo(v, &n, s, h) < 0 ||
-	    put_list(v, &n, h->ws, h->h, h->n, h->request) < 0 || put_length(v, &n, h) < 0)
+	if (v == NULL || put_pseudo(v, &n, s, h, flags) < 0 ||
+	    put_list(v, &n, h, h->h, h->n, flags, unique(s->c)) < 0 ||
+	    put_length(v, &n, h, flags) < 0)
 		return NULL;
 	if (h->request && str_list_has(s->how.connection, STR("TE")))
-		v[n++] = nv(STR("te"), STR("trailers"));
+		v[n++] = nv(STR("te"), STR("trailers"), LENT);
 	*n_r = n;
 	return v;
 }
@@ -417,7 +450,8 @@ h2_trailers(const struct head *h, size_t *n_r)
 	nghttp2_nv *v = ws_alloc(h->ws, (h->n_trailers + 1) * sizeof(*v));
 	size_t n = 0;
 
-	if (v == NULL || put_list(v, &n, h->ws, h->trailers, h->n_trailers, false) < 0)
+	if (v == NULL ||
+	    put_list(v, &n, h, h->trailers, h->n_trailers, 0, NGHTTP2_NV_FLAG_NO_INDEX) < 0)
 		return NULL;
 	*n_r = n;
 	return v;

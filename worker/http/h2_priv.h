@@ -59,14 +59,16 @@ void h2_tx_soon(struct h2_conn *c);
 extern const struct xchg_ops h2_xchg_ops;
 
 /* h2_head.c */
-/* A field as it came. 1; 0 it is left out (over a limit: s->x.why is set). */
-int h2_field(struct h2_stream *s, struct str name, struct str value);
+/* A field as it came, `literal`: never to be indexed. 1; 0 it is left out (over a limit: s->x.why
+ * is set). */
+int h2_field(struct h2_stream *s, struct str name, struct str value, bool literal);
 /* The head is whole: 1 or -1 with x->why. */
 int h2_head_done(struct h2_stream *s, bool end);
 /* Does this answer open what an extended CONNECT asked for? */
 bool h2_is_opened(const struct h2_stream *s, const struct head *h);
-/* Fields of our head for nghttp2: NULL, no memory left or not fit for a head. */
-nghttp2_nv *h2_fields(const struct h2_stream *s, const struct head *h, size_t *n_r);
+/* Fields of our head for nghttp2: NULL, no memory left or not fit for a head. `lent`: the frame is
+ * made while the head lives, so that nothing needs to be copied. */
+nghttp2_nv *h2_fields(const struct h2_stream *s, const struct head *h, bool lent, size_t *n_r);
 nghttp2_nv *h2_trailers(const struct head *h, size_t *n_r);
 
 #endif

@@ -23,7 +23,7 @@ request_begins(struct h2_conn *c, int32_t id)
 
 	if (c->draining)
 		return nghttp2_submit_rst_stream(c->session, 0, id, NGHTTP2_REFUSED_STREAM);
-	s = h2_stream_new(c, id);
+	s = c->heading = h2_stream_new(c, id);
 	(void)nghttp2_session_set_stream_user_data(c->session, id, s);
 	if (!c->on_begin(c, s)) {
 		s->reset = true;
@@ -40,12 +40,13 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 	struct h2_conn *c = arg;
 	struct h2_stream *s;
 
+	c->heading = NULL;
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
 		return request_begins(c, frame->hd.stream_id) == 0 ? 0
 								   : NGHTTP2_ERR_CALLBACK_FAILURE;
-	s = stream_of(session, frame->hd.stream_id);
+	s = c->heading = stream_of(session, frame->hd.stream_id);
 	if (s) {
 		s->x.rx_any = true;
 		s->trailing = s->x.rx_head;
@@ -54,17 +55,19 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 }
 
 static int
-on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
-    const uint8_t *value, size_t value_n, uint8_t flags UNUSED, void *arg)
+on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, const uint8_t *name,
+    size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
 {
-	struct h2_stream *s = stream_of(session, frame->hd.stream_id);
+	bool literal = (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
 	struct h2_conn *c = arg;
+	struct h2_stream *s = c->heading;
 	bool was = s && s->x.why;
 
 	if (!s)
 		return 0;
 	s->x.rx_bytes += name_n + value_n;
-	if (!h2_field(s, str_n((const char *)name, name_n), str_n((const char *)value, value_n)) &&
+	if (!h2_field(s, str_n((const char *)name, name_n), str_n((const char *)value, value_n),
+		literal) &&
 	    !was && s->x.why == REASON_HEADERS_TOO_LARGE)
 		(void)h2_count(c, H2_ABUSE_HEADERS);
 	/* What goes on for long behind the limit is there to be decoded, not to be read. */
@@ -393,12 +396,15 @@ close_reason(const struct h2_stream *s, uint32_t code)
 
 /* Of a stream whose owner has not ended it yet: reset, or both ends are through. */
 static int
-on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg UNUSED)
+on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
 	struct h2_stream *s = stream_of(session, id);
+	struct h2_conn *c = arg;
 
 	if (!s)
 		return 0;
+	if (c->heading == s)
+		c->heading = NULL;
 	(void)nghttp2_session_set_stream_user_data(session, id, NULL);
 	s->refused = code == NGHTTP2_REFUSED_STREAM;
 	if (s->rx_open || s->tx_open || code != NGHTTP2_NO_ERROR) {

@@ -102,7 +102,7 @@ out_tell(struct h2_conn *c)
 static void
 ask(struct h2_conn *c)
 {
-	while (!c->failed && buf_len(&c->out) < H2_OUT_MOST) {
+	while (!c->failed && (c->lent || buf_len(&c->out) < H2_OUT_MOST)) {
 		const uint8_t *p;
 		ssize_t n = nghttp2_session_mem_send(c->session, &p);
 		struct iovec v;
@@ -225,12 +225,25 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code))
 		(void)h2_count(arg, H2_ABUSE_RESETS_OUT);
-	if (!s || frame->hd.type != NGHTTP2_HEADERS)
+	if (frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	((struct h2_conn *)arg)->lent = false;
+	if (!s)
 		return 0;
 	s->x.tx_any = true;
 	s->x.tx_bytes += H2_FRAME_HEAD + frame->hd.length;
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
 		s->tx_open = false;
+	return 0;
+}
+
+static int
+on_not_sent(nghttp2_session *session UNUSED, const nghttp2_frame *frame, int code UNUSED, void *arg)
+{
+	struct h2_conn *c = arg;
+
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		c->lent = false;
 	return 0;
 }
 
@@ -265,16 +278,27 @@ submit_fields(struct h2_stream *s, nghttp2_nv *v, size_t n, nghttp2_data_provide
 	return -1;
 }
 
+/* Will the frame be made as soon as nghttp2 is asked? Else the head may be gone before. A request
+ * waits where the peer allows fewer than it did when this one began. */
+static bool
+may_lend(const struct h2_conn *c)
+{
+	return c->server || c->n_streams <= nghttp2_session_get_remote_settings(c->session,
+						NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 static int
 submit(struct h2_stream *s, bool bare)
 {
+	bool lend = may_lend(s->c);
 	nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
 	size_t n = 0;
-	nghttp2_nv *v = h2_fields(s, s->x.tx, &n);
+	nghttp2_nv *v = h2_fields(s, s->x.tx, lend, &n);
 
 	if (v == NULL || submit_fields(s, v, n, bare ? NULL : &body) < 0)
 		return -1;
 	s->submitted = true;
+	s->c->lent = lend;
 	return 1;
 }
 
@@ -407,4 +431,5 @@ h2_tx_callbacks(nghttp2_session_callbacks *cb)
 {
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_not_sent);
 }

@@ -295,6 +295,50 @@ payload_is_what_was_sent(void **state)
 	assert_int_equal(d->sum, sum_of(0, 1 << 20));
 }
 
+/* R-6.1: RFC 7541 7.1.3, a literal that is never to be indexed stays one; and what never comes
+ * again is none of the peer's table, but the first. */
+static void
+literals_stay_literals(void **state)
+{
+	struct side *d;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		const struct head *rx = &fx->in[i].rx;
+
+		d = ask_with("GET", "/", 0, false);
+		assert_true(head_add(&d->tx, STR("x-key"), STR("hush")));
+		d->tx.h[d->tx.n - 1].literal = true;
+		assert_true(head_add(&d->tx, STR("X-Other"), STR("told")));
+		assert_true(head_add(&d->tx, STR("X-Request-Id"), str_of(i > 0 ? "two" : "one")));
+		give(d);
+		until_answered(d);
+		assert_true(head_find(rx, STR("x-key"))->literal);
+		assert_true(str_eq(head_find(rx, STR("x-key"))->value, STR("hush")));
+		assert_false(head_find(rx, STR("x-other"))->literal);
+		assert_int_equal(head_get(rx, HDR_X_REQUEST_ID)->literal, i > 0);
+	}
+}
+
+/* The head is packed before its sender has it back, however much waits for the socket. */
+static void
+heads_are_not_needed_later(void **state)
+{
+	static char name[] = "x-lent", value[] = "what it was";
+	struct side *slow = ask("POST", "/slow", 1 << 20), *d;
+
+	(void)state;
+	d = ask_with("GET", "/", 0, false);
+	assert_true(head_add(&d->tx, str_of(name), str_of(value)));
+	give(d);
+	if (d->s->submitted)
+		memset(value, '!', sizeof(value) - 1);
+	until_answered(d);
+	until_answered(slow);
+	assert_true(str_eq(head_find(&fx->in[1].rx, STR("x-lent"))->value, STR("what it was")));
+	assert_false(fx->client.lent);
+}
+
 static void
 many_at_a_time(void **state)
 {
@@ -539,6 +583,8 @@ garbage_ends_it(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(a_request_is_answered, setup, teardown),
     TEST_WITH(payload_is_what_was_sent, setup, teardown),
+    TEST_WITH(literals_stay_literals, setup, teardown),
+    TEST_WITH(heads_are_not_needed_later, setup, teardown),
     TEST_WITH(many_at_a_time, setup, teardown),
     TEST_WITH(a_slow_reader_stops_the_writer, setup, teardown),
     TEST_WITH(windows_do_not_leak, setup, teardown),
