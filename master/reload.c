@@ -342,7 +342,8 @@ reload_prepare(struct reload *r, uint32_t txn, const struct listen_want *v, unsi
 		fd_drop(&objects);
 		return;
 	}
-	memcpy(r->want, v, n * sizeof(*v));
+	if (n > 0)
+		memcpy(r->want, v, n * sizeof(*v));
 	r->n_want = n;
 	if (objects < 0) {
 		r->seal = r->cookie == 0 ? RELOAD_SEAL_NONE : RELOAD_SEAL_SAME;
