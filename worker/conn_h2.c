@@ -266,7 +266,7 @@ conn_h2_end(struct conn *c)
 
 	BUG_ON(!list_empty(&f->members));
 	if (!f->h2.failed) {
-		h2_conn_drain(&f->h2);
+		h2_conn_goaway(&f->h2);
 		h2_conn_push(&f->h2);
 	}
 	h2_conn_free(&f->h2);

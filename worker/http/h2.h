@@ -86,6 +86,7 @@ struct h2_conn {
 	bool eof;                  /* the peer sends no more */
 	bool failed;               /* nothing passes any more: every stream was or is being told */
 	bool draining;             /* GOAWAY was sent or received: no new exchanges */
+	bool refusing;             /* nor any of the peer\'s */
 	bool feeding;              /* within nghttp2 */
 	struct h2_stream *heading; /* whose head is being decoded */
 	bool lent;                 /* a head lies with nghttp2 uncopied, until its frame is made */
@@ -99,8 +100,9 @@ struct h2_conn {
 	int32_t last_id;       /* of the peer's newest */
 	uint64_t window_start; /* ms: of the counts below */
 	uint32_t counts[H2_ABUSE_COUNT];
-	enum h2_abuse abuse; /* why it was ended, where calm is set */
-	bool calm;           /* ended with ENHANCE_YOUR_CALM */
+	uint32_t earned[H2_ABUSE_COUNT]; /* that come with what is done here: not counted */
+	enum h2_abuse abuse;             /* why it was ended, where calm is set */
+	bool calm;                       /* ended with ENHANCE_YOUR_CALM */
 	uint64_t rx_bytes, tx_bytes;
 	void *owner;
 	/* Server: the first frame of a request. The owner sets x.rx, x.owner and x.on_event. False:
@@ -125,8 +127,10 @@ void h2_conn_feed(struct h2_conn *c, struct str octets);
  * is its first stream, with the settings its HTTP2-Settings field had (decoded). NULL: they are
  * malformed. */
 struct h2_stream *h2_upgraded(struct h2_conn *c, struct str settings, struct head *rx);
-/* GOAWAY: exchanges under way go on, new ones are refused. */
+/* The peer is told that there will be no new exchanges; those under way, and those on their way
+ * when it hears of it, go on. goaway: from now on, where the connection is about to be closed. */
 void h2_conn_drain(struct h2_conn *c);
+void h2_conn_goaway(struct h2_conn *c);
 /* Ends the session at once, every stream told by `gone`; the stream is the owner's to close. */
 void h2_conn_free(struct h2_conn *c);
 /* Writes what is queued, as far as the socket takes it. */

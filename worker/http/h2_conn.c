@@ -131,6 +131,9 @@ h2_end(struct h2_stream **sp)
 
 	*sp = NULL;
 	h2_rx_drop(s);
+	if (s->rx_whole && !s->tx_open &&
+	    !s->x.gone) /* one that is given up for each that was wanted */
+		h2_earn(c, H2_ABUSE_RESETS_IN, 1);
 	if (c->heading == s)
 		c->heading = NULL;
 	if (s->id > 0 && c->session) {
@@ -208,11 +211,23 @@ calm(struct h2_conn *c, enum h2_abuse what)
 	(void)nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+#define EARNED_MOST (1u << 20)
+
+void
+h2_earn(struct h2_conn *c, enum h2_abuse what, uint32_t n)
+{
+	c->earned[what] = MIN(c->earned[what] + n, EARNED_MOST);
+}
+
 bool
 h2_count(struct h2_conn *c, enum h2_abuse what)
 {
 	uint64_t now = clock_ms();
 
+	if (c->earned[what] > 0) {
+		c->earned[what]--;
+		return !c->calm;
+	}
 	if (now - c->window_start > H2_SPAN_MS) {
 		c->window_start = now;
 		memset(c->counts, 0, sizeof(c->counts));
@@ -348,7 +363,7 @@ flush_later(struct defer *d)
 static void
 conn_blank(struct h2_conn *c)
 {
-	c->eof = c->failed = c->draining = c->feeding = c->calm = c->lent = false;
+	c->eof = c->failed = c->draining = c->refusing = c->feeding = c->calm = c->lent = false;
 	list_init(&c->streams);
 	list_init(&c->news);
 	c->n_streams = c->begun = c->heads = 0;
@@ -358,6 +373,7 @@ conn_blank(struct h2_conn *c)
 	c->rx_bytes = c->tx_bytes = 0;
 	c->window_start = clock_ms();
 	memset(c->counts, 0, sizeof(c->counts));
+	memset(c->earned, 0, sizeof(c->earned));
 	defer_init(&c->flush, flush_later);
 	defer_init(&c->tell, tell_later);
 }
@@ -416,14 +432,32 @@ h2_upgraded(struct h2_conn *c, struct str settings, struct head *rx)
 }
 
 void
+h2_conn_goaway(struct h2_conn *c)
+{
+	if (c->refusing || c->failed || !c->session)
+		return;
+	c->draining = c->refusing = true;
+	(void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE,
+	    MAX(nghttp2_session_get_last_proc_stream_id(c->session), c->last_id), NGHTTP2_NO_ERROR,
+	    NULL, 0);
+	h2_tx_soon(c);
+}
+
+/* RFC 9113 6.8: a notice first; what was on its way to us when it came is known by the answer to a
+ * PING behind it. */
+void
 h2_conn_drain(struct h2_conn *c)
 {
 	if (c->draining || c->failed || !c->session)
 		return;
+	if (!c->server) {
+		h2_conn_goaway(c);
+		return;
+	}
 	c->draining = true;
-	(void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE,
-	    MAX(nghttp2_session_get_last_proc_stream_id(c->session), c->last_id), NGHTTP2_NO_ERROR,
-	    NULL, 0);
+	(void)nghttp2_submit_shutdown_notice(c->session);
+	(void)nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+	h2_earn(c, H2_ABUSE_PINGS, 1);
 	h2_tx_soon(c);
 }
 

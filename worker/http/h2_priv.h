@@ -35,6 +35,8 @@ struct h2_stream *h2_stream_new(struct h2_conn *c, int32_t id);
 void h2_news(struct h2_stream *s);
 /* Once more of this; past what is allowed the session ends: false. */
 bool h2_count(struct h2_conn *c, enum h2_abuse what);
+/* So many of it are an answer to what was sent, or otherwise in order. */
+void h2_earn(struct h2_conn *c, enum h2_abuse what, uint32_t n);
 /* The exchange is broken off: `why` unless one is known. */
 void h2_break(struct h2_stream *s, enum reason why);
 void h2_fail(struct h2_conn *c);

@@ -21,7 +21,7 @@ request_begins(struct h2_conn *c, int32_t id)
 {
 	struct h2_stream *s;
 
-	if (c->draining)
+	if (c->refusing)
 		return nghttp2_submit_rst_stream(c->session, 0, id, NGHTTP2_REFUSED_STREAM);
 	s = c->heading = h2_stream_new(c, id);
 	(void)nghttp2_session_set_stream_user_data(c->session, id, s);
@@ -344,13 +344,17 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 			head_ends(s, end);
 		break;
 	case NGHTTP2_RST_STREAM:
-		(void)h2_count(c, H2_ABUSE_RESETS_IN);
+		/* Behind its answer it costs nothing. */
+		if (s && s->tx_open)
+			(void)h2_count(c, H2_ABUSE_RESETS_IN);
 		break;
 	case NGHTTP2_SETTINGS:
 		(void)h2_count(c, H2_ABUSE_SETTINGS);
 		break;
 	case NGHTTP2_PING:
 		(void)h2_count(c, H2_ABUSE_PINGS);
+		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && c->server && c->draining)
+			h2_conn_goaway(c);
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
 		(void)h2_count(c, H2_ABUSE_WINDOWS);

@@ -202,6 +202,10 @@ on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame, const uint8_
 	s->x.tx_any = true;
 	s->x.tx_bytes += n + H2_FRAME_HEAD;
 	out_put(c, v, k);
+	/* What a receiver says to payload: some send an update for each 4 KiB, and a PING with it.
+	 */
+	h2_earn(c, H2_ABUSE_WINDOWS, 2 + (uint32_t)(n / 1024));
+	h2_earn(c, H2_ABUSE_PINGS, 1);
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
 		s->tx_open = false;
 	return c->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;

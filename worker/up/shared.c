@@ -58,7 +58,7 @@ shared_close(struct shared *sh)
 	list_del(&sh->node);
 	list_del(&sh->all);
 	if (!sh->h2.failed) {
-		h2_conn_drain(&sh->h2);
+		h2_conn_goaway(&sh->h2);
 		h2_conn_push(&sh->h2);
 	}
 	h2_conn_free(&sh->h2);

@@ -538,7 +538,7 @@ resets_come_to_an_end(void **state)
 
 		turns(1);
 		h2_end(&d->s);
-		turns(1);
+		turns(3);
 		if (fx->in[fx->n_in - 1].s)
 			h2_end(&fx->in[(fx->n_in - 1) % SIDES].s);
 		if (fx->n_in == SIDES)
