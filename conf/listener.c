@@ -142,6 +142,64 @@ static const struct fields proxy_fields = {
     .n = ARRAY_LEN(proxy_rows),
 };
 
+static const struct field http2_rows[] = {
+    {.name = "enabled",
+	.type = F_BOOL,
+	.offset = FIELD_IN(struct conf_listener, http2, enabled),
+	.def = "true",
+	.help = "Speak HTTP/2 with clients that ask for it: by ALPN (\"h2\") where the listener "
+		"has TLS, and without TLS in the ways below."},
+    {.name = "prior_knowledge",
+	.type = F_BOOL,
+	.offset = FIELD_IN(struct conf_listener, http2, prior_knowledge),
+	.def = "true",
+	.help = "Take connections that begin with HTTP/2's preface."},
+    {.name = "upgrade",
+	.type = F_BOOL,
+	.offset = FIELD_IN(struct conf_listener, http2, upgrade),
+	.def = "true",
+	.help = "Take \"Upgrade: h2c\" in a request without a body; not with TLS."},
+    {.name = "streams",
+	.type = F_INT,
+	.offset = FIELD_IN(struct conf_listener, http2, streams),
+	.def = "128",
+	.min = 1,
+	.max = 10000,
+	.unit = "requests",
+	.help = "Requests a connection may have under way at a time."},
+    {.name = "window",
+	.type = F_SIZE,
+	.offset = FIELD_IN(struct conf_listener, http2, window),
+	.def = "64k",
+	.min = 65535,
+	.max = 16 * FIELD_MB,
+	.unit = "octets",
+	.help = "Octets of a request's body kept until the service takes them."},
+    {.name = "connection_window",
+	.type = F_SIZE,
+	.offset = FIELD_IN(struct conf_listener, http2, connection_window),
+	.def = "1m",
+	.min = 65535,
+	.max = 256 * FIELD_MB,
+	.unit = "octets",
+	.help = "The same for all requests of a connection together."},
+    {.name = "max_age",
+	.type = F_DURATION,
+	.offset = FIELD_IN(struct conf_listener, http2, max_age),
+	.def = "0",
+	.min = 0,
+	.max = 365 * FIELD_DAY,
+	.help = "A connection that was open for so long takes no more requests (GOAWAY); those "
+		"under way go on. 0: any age."},
+};
+static const struct fields http2_fields = {
+    .name = "http2",
+    .help = "HTTP/2.",
+    .size = FIELD_SIZE(struct conf_listener, http2),
+    .v = http2_rows,
+    .n = ARRAY_LEN(http2_rows),
+};
+
 static const struct field rows[] = {
     {.name = "address",
 	.type = F_ADDR,
@@ -200,6 +258,18 @@ static const struct field rows[] = {
 	.offset = FIELD_AT(struct conf_listener, tls),
 	.sub = &listener_tls_fields,
 	.help = "TLS towards clients. Behind a PROXY header it begins after it."},
+    {.name = "http1",
+	.type = F_BOOL,
+	.offset = FIELD_AT(struct conf_listener, http1),
+	.def = "true",
+	.help = "Speak HTTP/1.1 and 1.0. Without it a client that does not speak HTTP/2 is "
+		"answered 505."},
+    {.name = "http2",
+	.type = F_GROUP,
+	.offset = FIELD_AT(struct conf_listener, http2),
+	.sub = &http2_fields,
+	.help = "HTTP/2 on the same port: which of the two a client speaks is seen at its first "
+		"octets."},
 };
 
 static const char *const public_parts[] = {"status", "services", NULL};

@@ -36,6 +36,13 @@ struct conf_listener {
 		uint64_t timeout;  /* ms, for the whole header */
 	} proxy_protocol;
 	struct conf_listener_tls tls;
+	bool http1;
+	struct {
+		bool enabled, prior_knowledge, upgrade;
+		int64_t streams;                    /* at a time, per connection */
+		uint64_t window, connection_window; /* octets kept for a stream, for all */
+		uint64_t max_age;                   /* ms; 0: any */
+	} http2;
 };
 
 #endif

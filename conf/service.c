@@ -10,6 +10,7 @@
 
 const char *const balancer_names[] = {"round_robin", "least_connections", NULL};
 static const char *const proxy_versions[] = {"off", "v1", "v2", NULL};
+static const char *const protocol_names[] = {"http1", "http2", NULL};
 static const char *const host_names[] = {"client", "endpoint", "fixed", NULL};
 
 static const struct field endpoint_addr_rows[] = {
@@ -204,6 +205,13 @@ static const struct field rows[] = {
 	.help = "Where the service answers.",
 	.example = "endpoints = ( { url = \"http://10.0.0.1:80\"; weight = 2; }, "
 		   "{ url = \"http://10.0.0.2:80\"; } );"},
+    {.name = "protocol",
+	.type = F_ENUM,
+	.offset = FIELD_AT(struct conf_service, protocol),
+	.def = "http1",
+	.names = protocol_names,
+	.help = "What its endpoints are spoken to in: HTTP/1.1, or HTTP/2 (by ALPN at https://, "
+		"else by prior knowledge), where requests share connections. gRPC needs http2."},
     {.name = "balancer",
 	.type = F_ENUM,
 	.offset = FIELD_AT(struct conf_service, balancer),

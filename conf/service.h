@@ -33,12 +33,14 @@ struct conf_endpoint {
 	struct str resolve_error;   /* why, for status */
 };
 
+enum service_protocol { SERVICE_HTTP1, SERVICE_HTTP2 };
 enum { HOST_CLIENT, HOST_ENDPOINT, HOST_FIXED };
 struct conf_service {
 	/* Short for one endpoint of weight 1. The check moves it to `endpoints`: empty ever after.
 	 */
 	struct str url;
 	struct conf_list endpoints; /* struct conf_endpoint */
+	int32_t protocol;           /* enum service_protocol */
 	int32_t balancer;
 	int32_t host;          /* HOST_*: which Host the upstream sees */
 	struct str host_value; /* for HOST_FIXED */

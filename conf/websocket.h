@@ -16,8 +16,6 @@ struct conf_websocket {
 };
 extern const struct fields websocket_fields;
 
-/* What is wrong with this pattern of an origin, or NULL. */
-const char *websocket_origin_wrong(struct str pattern);
 /* May this Origin come? Anybody may where none is listed. */
 bool websocket_origin_may(const struct conf_websocket *w, struct str origin);
 

@@ -282,7 +282,8 @@ listener_secure(struct listener *l)
 		tls_ctx_unref(&l->tls);
 		return;
 	}
-	ctx = keyring_profile(l->w->keyring, &l->conf->tls, &error);
+	ctx = keyring_profile(l->w->keyring, &l->conf->tls,
+	    (l->conf->http1 ? TLS_HTTP1 : 0u) | (l->conf->http2.enabled ? TLS_HTTP2 : 0u), &error);
 	if (!ctx) {
 		log_error("listener %s: tls: %s; %s", l->id, error,
 		    l->tls ? "it goes on with what it had" : "its clients are refused");

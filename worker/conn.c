@@ -8,8 +8,10 @@
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
 #include "worker/accept.h"
+#include "worker/conn_h2.h"
 #include "worker/drain.h"
 #include "worker/handshake.h"
+#include "worker/net/tls.h"
 #include "worker/proxied.h"
 #include "worker/steps.h"
 #include "worker/worker_priv.h"
@@ -22,14 +24,15 @@ static const struct {
 	const char *name;
 	unsigned from; /* states it may be entered from */
 } conn_states[CONN_STATE_COUNT] = {
-    [CONN_FREE] = {"free",
-	BIT(PROXY) | BIT(TLS) | BIT(FRESH) | BIT(HEAD) | BIT(REQUEST) | BIT(IDLE) | BIT(LINGER)},
+    [CONN_FREE] = {"free", BIT(PROXY) | BIT(TLS) | BIT(FRESH) | BIT(HEAD) | BIT(REQUEST) |
+			       BIT(IDLE) | BIT(H2) | BIT(LINGER)},
     [CONN_PROXY] = {"proxy", BIT(FREE)},
     [CONN_TLS] = {"tls", BIT(FREE) | BIT(PROXY)},
     [CONN_FRESH] = {"fresh", BIT(FREE) | BIT(PROXY) | BIT(TLS)},
-    [CONN_HEAD] = {"head", BIT(FRESH) | BIT(IDLE)},
+    [CONN_HEAD] = {"head", BIT(FREE) | BIT(FRESH) | BIT(IDLE)},
     [CONN_REQUEST] = {"request", BIT(HEAD)},
-    [CONN_IDLE] = {"idle", BIT(REQUEST)},
+    [CONN_IDLE] = {"idle", BIT(FRESH) | BIT(TLS) | BIT(REQUEST) | BIT(H2)},
+    [CONN_H2] = {"h2", BIT(IDLE)},
     [CONN_LINGER] = {"linger", BIT(REQUEST)},
 };
 #undef BIT
@@ -87,22 +90,39 @@ conn_set_state(struct conn *c, enum conn_state to)
 	conn_deadline_in(c, conn_state_ms(c));
 }
 
+/* What only a connection of its own has. */
+static void
+conn_gone(struct conn *c)
+{
+	struct worker *w = c->w;
+
+	c->listener->n_conns--;
+	w->n_conns--;
+	metric_sub(w->metrics, M_PROC_CONNS_ACTIVE, 1);
+	accept_resume(w);
+}
+
 static void
 conn_close(struct conn *c, bool reset)
 {
 	struct worker *w = c->w;
 
 	BUG_ON(c->req);
-	h1_conn_close(&c->h1, reset);
-	free(c->proxied);
+	if (c->carrier) {
+		conn_h2_leave(c);
+	} else {
+		if (c->h2)
+			conn_h2_end(c);
+		h1_conn_close(&c->h1, reset);
+		free(c->proxied);
+	}
 	c->proxied = NULL;
 	addr_kept_free(&c->peer);
 	conn_set_state(c, CONN_FREE);
-	c->listener->n_conns--;
+	if (!c->carrier)
+		conn_gone(c);
+	c->carrier = NULL;
 	listener_unref(&c->listener);
-	w->n_conns--;
-	metric_sub(w->metrics, M_PROC_CONNS_ACTIVE, 1);
-	accept_resume(w);
 	drain_check(w);
 }
 
@@ -121,7 +141,10 @@ conn_deadline(struct timer *t)
 		conn_close(c, false);
 		break;
 	case CONN_HEAD:
-		h1_conn_refuse(&c->h1, REASON_REQUEST_TIMEOUT);
+		if (c->carrier)
+			c->x->why = REASON_REQUEST_TIMEOUT;
+		else
+			h1_conn_refuse(&c->h1, REASON_REQUEST_TIMEOUT);
 		req_run(c->req);
 		break;
 	case CONN_REQUEST:
@@ -158,16 +181,29 @@ conn_limits(struct conn *c)
 	};
 }
 
-static bool
+/* The first octets of a request, or HTTP/2's preface. */
+static enum h1_begin
 conn_begin(struct h1_conn *h)
 {
 	struct conn *c = container_of(h, struct conn, h1);
+	int looks = conn_h2_looks(c, buf_str(&h->rx));
 
+	if (looks == 0)
+		return H1_BEGIN_LATER;
+	if (looks == 1) {
+		struct buf b = h->rx;
+
+		h->rx = (struct buf){0};
+		if (conn_h2_start(c, buf_str(&b)) < 0)
+			conn_close(c, true);
+		buf_give(&b, &c->w->bufs);
+		return H1_BEGIN_NOT;
+	}
 	conn_set_state(c, CONN_HEAD);
 	conn_limits(c);
 	c->req = req_new(c);
 	h->x.rx = &c->req->in;
-	return true;
+	return H1_BEGIN;
 }
 
 static void
@@ -180,6 +216,13 @@ conn_tls_event(struct stream *s)
 		return;
 	if (rc < 0) {
 		conn_close(c, false);
+		return;
+	}
+	if (!c->misled && str_eq(tls_facts(s)->alpn, STR("h2"))) {
+		if (conn_h2_start(c, STR_NONE) < 0)
+			conn_close(c, true);
+		else if (s->readable)
+			s->on_event(s);
 		return;
 	}
 	s->on_event = h1_conn_event;
@@ -237,6 +280,8 @@ conn_blank(struct worker *w)
 	c->magic = CONN_MAGIC;
 	c->w = w;
 	list_init(&c->node);
+	list_init(&c->mate);
+	c->h1.stream.watch.fd = -1;
 	return c;
 }
 
@@ -255,6 +300,7 @@ conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer)
 	c->h1.on_begin = conn_begin;
 	c->h1.x.owner = c;
 	c->h1.x.on_event = conn_event;
+	c->x = &c->h1.x;
 	timer_init(&c->timer, conn_deadline);
 	addr_kept_set(&c->peer, peer);
 	c->requests = c->lingered = 0;
@@ -271,6 +317,52 @@ conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer)
 		c->h1.stream.on_event = conn_proxy_event;
 	conn_set_state(c, c->proxied ? CONN_PROXY : conn_first(c));
 	return true;
+}
+
+struct stream *
+conn_stream(struct conn *c)
+{
+	return c->carrier ? &c->carrier->h1.stream : &c->h1.stream;
+}
+
+void
+conn_set_idle(struct conn *c)
+{
+	if (c->state != CONN_IDLE)
+		conn_set_state(c, CONN_IDLE);
+}
+
+void
+conn_set_busy(struct conn *c)
+{
+	if (c->state != CONN_H2)
+		conn_set_state(c, CONN_H2);
+}
+
+void
+conn_shut(struct conn *c)
+{
+	conn_close(c, false);
+}
+
+struct conn *
+conn_member(struct conn *carrier, struct xchg *x)
+{
+	struct conn *m = conn_blank(carrier->w);
+	struct addr peer;
+
+	timer_init(&m->timer, conn_deadline);
+	addr_kept_get(&carrier->peer, &peer);
+	addr_kept_set(&m->peer, &peer);
+	m->proxied = carrier->proxied;
+	m->requests = m->lingered = 0;
+	m->misled = false;
+	m->carrier = carrier;
+	m->x = x;
+	m->listener = carrier->listener;
+	m->listener->refs++;
+	conn_set_state(m, CONN_HEAD);
+	return m;
 }
 
 void
@@ -334,8 +426,12 @@ conn_linger(struct conn *c)
 void
 conn_after(struct conn *c, unsigned after)
 {
-	struct xchg *x = &c->h1.x;
+	struct xchg *x = c->x;
 
+	if (c->carrier) {
+		conn_close(c, false);
+		return;
+	}
 	if (after == AFTER_KEEP && x->ops->finish(x) == 1) {
 		conn_set_state(c, CONN_IDLE);
 		return;

@@ -11,6 +11,7 @@
 #include "shm/base/timer.h"
 #include "worker/http/h1_conn.h"
 
+struct conn_h2; /* conn_h2.h */
 struct listener;
 struct proxied;
 struct req;
@@ -24,6 +25,7 @@ enum conn_state {
 	CONN_HEAD,    /* in a request head */
 	CONN_REQUEST, /* a request is being answered */
 	CONN_IDLE,    /* kept alive between requests */
+	CONN_H2,      /* a carrier of requests by HTTP/2 */
 	CONN_LINGER,  /* answered for the last time: what still comes is dropped */
 	CONN_STATE_COUNT
 };
@@ -43,6 +45,10 @@ struct conn {
 	struct list node;          /* among those of its state */
 	struct timer timer;        /* the deadline of its state, or of what it waits for */
 	struct h1_conn h1;
+	struct xchg *x;       /* of its request: h1's, or a stream's of the carrier */
+	struct conn_h2 *h2;   /* it is a carrier; NULL */
+	struct conn *carrier; /* it is a member; NULL */
+	struct list mate;     /* member: among the carrier's */
 	struct req *req;
 	struct addr_kept peer;   /* who connected, or whom the PROXY header names */
 	struct proxied *proxied; /* NULL: it is a plain one */
@@ -58,6 +64,15 @@ void conn_set_request(struct conn *c);
 void conn_after(struct conn *c, unsigned after);
 /* Whether a response about to be sent may leave the connection open. */
 bool conn_may_keep(const struct conn *c);
+/* Where it comes from: its socket, or its carrier's. */
+struct stream *conn_stream(struct conn *c);
+
+/* For carriers (conn_h2.c): idle, with requests, to be closed; a member, in CONN_HEAD. */
+void conn_set_idle(struct conn *c);
+void conn_set_busy(struct conn *c);
+void conn_shut(struct conn *c);
+struct conn *conn_member(struct conn *carrier, struct xchg *x);
+
 void conn_close_idle(struct worker *w);
 /* Closes the connection that has been idle for longest, where there is one. */
 void conn_shed_idle(struct worker *w);

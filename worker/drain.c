@@ -7,6 +7,7 @@
 #include "shm/base/clock.h"
 #include "shm/base/log.h"
 #include "worker/accept.h"
+#include "worker/conn_h2.h"
 #include "worker/drain.h"
 #include "worker/websocket.h"
 #include "worker/worker_priv.h"
@@ -17,6 +18,7 @@ drain_close(struct worker *w)
 	w->drain = DRAIN_CLOSING;
 	accept_stop(w);
 	conn_close_idle(w);
+	conn_h2_drain_all(w);
 	timer_set(w->timers, &w->drain_timer, w->drain_deadline_ms);
 	drain_check(w);
 }

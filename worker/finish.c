@@ -10,6 +10,7 @@
 #include "worker/conn.h"
 #include "worker/forward.h"
 #include "worker/generation.h"
+#include "worker/grpc.h"
 #include "worker/http/proto.h"
 #include "worker/obs/access.h"
 #include "worker/plan.h"
@@ -104,6 +105,9 @@ finish_count(struct req *r)
 		metric_reason(m, r->reason);
 	if (!r->plan)
 		return;
+	if (r->grpc && r->plan->service && grpc_status(r) >= 0)
+		metric_row_add(m, r->plan->metric_service,
+		    (enum metric_all)(M_SERVICE_S_GRPC_OK + grpc_status(r)), 1);
 	metric_row_add(m, r->plan->metric_route, finish_class(r->out.status), 1);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_IN, r->body_in);
 	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_OUT, r->body_out);

@@ -185,6 +185,15 @@ forward_make_host(struct req *r)
 	r->host_made = host.p;
 }
 
+/* Under a name of the user's too it never comes again: nobody shall remember it to compress the
+ * next. */
+static void
+set_id(struct req *r, struct head *h)
+{
+	if (head_set(h, r->gen->s->http.request_id_header, r->id))
+		h->h[h->n - 1].literal = h->h[h->n - 1].id == HDR_OTHER;
+}
+
 void
 forward_request(struct req *r)
 {
@@ -193,7 +202,7 @@ forward_request(struct req *r)
 	forward_drop_claims(h, r->peer_trusted);
 	forward_client(r);
 	forward_append(h, HDR_VIA, h->minor ? r->gen->via_1_1 : r->gen->via_1_0);
-	head_set(h, r->gen->s->http.request_id_header, r->id);
+	set_id(r, h);
 	trace_forward(r);
 	if (r->te_trailers && !r->websocket)
 		head_add_id(h, HDR_TE, STR("trailers"));
@@ -249,7 +258,7 @@ forward_response(struct req *r)
 	if (!head_get(h, HDR_DATE))
 		head_add(h, STR("Date"), forward_date(r));
 	if (!head_find(h, s->http.request_id_header))
-		head_add(h, s->http.request_id_header, r->id);
+		set_id(r, h);
 	if (s->http.generation_header.n) {
 		struct str number = ws_printf(&r->ws, "%llu", (unsigned long long)r->generation);
 

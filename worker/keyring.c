@@ -331,6 +331,7 @@ profile_key(const struct keyring *k, const struct tls_server_opts *o, const stru
 	conf.certificates = conf.fallback = (struct strs){0};
 	conf.handshake_timeout = 0;
 	gbuf_put(&g, trust, 2 * sizeof(*trust));
+	gbuf_u32(&g, o->protocols);
 	if (o->tickets != NULL) {
 		gbuf_put(&g, &k->tickets_of, sizeof(k->tickets_of));
 		gbuf_u64(&g, k->tickets_s);
@@ -354,9 +355,10 @@ profile_find(struct keyring *k, const struct digest *key)
 }
 
 struct tls_ctx *
-keyring_profile(struct keyring *k, const struct conf_listener_tls *conf, const char **error_r)
+keyring_profile(struct keyring *k, const struct conf_listener_tls *conf, unsigned protocols,
+    const char **error_r)
 {
-	struct tls_server_opts o = {.conf = conf, .pick = keyring_pick};
+	struct tls_server_opts o = {.conf = conf, .protocols = protocols, .pick = keyring_pick};
 	struct digest trust[2], key;
 	struct tls_ctx *ctx;
 	struct profile *p;

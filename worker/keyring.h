@@ -30,10 +30,11 @@ bool keyring_adopt(struct keyring *k);
 void keyring_settings(struct keyring *k, const struct conf_settings *s);
 
 struct bundle *keyring_bundle(struct keyring *k); /* NULL: none yet */
-/* The profile for a listener's settings, a reference. NULL with *error_r: no bundle, or settings
- * OpenSSL does not take: such a listener refuses its clients, or goes on with the one it has. */
-struct tls_ctx *keyring_profile(
-    struct keyring *k, const struct conf_listener_tls *conf, const char **error_r);
+/* The profile for a listener's settings and protocols (enum tls_protocol), a reference. NULL with
+ * *error_r: no bundle, or settings OpenSSL does not take: such a listener refuses its clients, or
+ * goes on with the one it has. */
+struct tls_ctx *keyring_profile(struct keyring *k, const struct conf_listener_tls *conf,
+    unsigned protocols, const char **error_r);
 /* All listeners have asked for theirs: profiles that nobody asked for are let go of. */
 void keyring_settled(struct keyring *k);
 

@@ -109,7 +109,8 @@ proxied_local(const struct req *r, struct addr *a_r)
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
-	if (!r->via && getsockname(r->conn->h1.stream.watch.fd, (struct sockaddr *)&ss, &len) == 0)
+	if (!r->via &&
+	    getsockname(conn_stream(r->conn)->watch.fd, (struct sockaddr *)&ss, &len) == 0)
 		addr_from_sockaddr((struct sockaddr *)&ss, len, a_r);
 	else
 		*a_r = r->local;

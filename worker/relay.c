@@ -12,6 +12,7 @@
 #include "worker/forward.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
+#include "worker/pump.h"
 #include "worker/req_life.h"
 #include "worker/steps.h"
 #include "worker/up/attempt.h"
@@ -20,67 +21,14 @@
 
 #define RELAY_TURN (256 * 1024) /* octets one direction moves before others have their turn */
 
-enum pump {
-	PUMP_DONE,  /* the whole message is out */
-	PUMP_DRY,   /* nothing to send now */
-	PUMP_FULL,  /* the receiver takes nothing now */
-	PUMP_LATER, /* more is there: req_later was called */
-	PUMP_LARGE, /* the body is larger than allowed */
-	PUMP_BAD,   /* the sender's message is malformed or cut short */
-	PUMP_DEAF   /* the receiver takes nothing more */
-};
-
-struct pumped {
-	uint64_t *count; /* payload octets so far */
-	uint64_t limit;  /* 0: none */
-	bool progress;
-};
-
-static size_t
-relay_size(const struct iovec *v, int n)
-{
-	size_t size = 0;
-
-	for (int i = 0; i < n; i++)
-		size += v[i].iov_len;
-	return size;
-}
-
-static enum pump
-relay_once(struct xchg *from, struct xchg *to, struct pumped *p)
-{
-	struct iovec v[XCHG_PARTS];
-	int n = from->ops->peek(from, v);
-	size_t size;
-	ssize_t took;
-
-	if (n < 0)
-		return PUMP_BAD;
-	size = relay_size(v, n);
-	if (p->limit && size > p->limit - MIN(p->limit, *p->count))
-		return PUMP_LARGE;
-	took = to->ops->send_body(to, v, n, from->rx_end);
-	if (took < 0)
-		return PUMP_DEAF;
-	from->ops->consume(from, (size_t)took);
-	*p->count += (uint64_t)took;
-	p->progress |= took > 0;
-	if (to->tx_end)
-		return PUMP_DONE;
-	if ((size_t)took < size || from->rx_end)
-		return PUMP_FULL;
-	return size == 0 ? PUMP_DRY : PUMP_LATER;
-}
-
 static enum pump
 relay_pump(struct req *r, struct xchg *from, struct xchg *to, struct pumped *p)
 {
-	uint64_t start = *p->count;
 	enum pump rc;
 
 	do
-		rc = relay_once(from, to, p);
-	while (rc == PUMP_LATER && *p->count - start < RELAY_TURN);
+		rc = pump_once(from, to, p);
+	while (rc == PUMP_LATER && p->moved < RELAY_TURN);
 	if (rc == PUMP_LATER)
 		req_later(r);
 	return rc;
@@ -90,7 +38,8 @@ relay_pump(struct req *r, struct xchg *from, struct xchg *to, struct pumped *p)
 static enum pump
 relay_request(struct req *r, bool *progress_r)
 {
-	struct pumped p = {.count = &r->body_in, .limit = r->body_limit};
+	struct pumped p = {
+	    .filter = r->filter_in, .count = &r->body_in, .received = true, .limit = r->body_limit};
 	enum pump rc;
 
 	*progress_r = false;
@@ -109,11 +58,20 @@ relay_request(struct req *r, bool *progress_r)
 	return rc;
 }
 
+/* What was wrong with a message: the protocol's word, or the filter's. */
+static enum reason
+relay_why(const struct xchg *from, const struct filter *f, enum reason otherwise)
+{
+	if (from->why)
+		return from->why;
+	return f ? f->why : otherwise;
+}
+
 /* The request's body ends the request: too large, or malformed. */
 static int
 relay_refuse(struct req *r, enum pump rc)
 {
-	enum reason why = r->cx->why ? r->cx->why : REASON_BAD_CHUNK;
+	enum reason why = relay_why(r->cx, r->filter_in, REASON_BAD_CHUNK);
 
 	attempt_end(r->attempt, false);
 	r->ux = NULL;
@@ -127,8 +85,11 @@ relay_await_deadlines(struct req *r, enum pump rc, bool progress)
 	struct attempt *a = r->attempt;
 	enum attempt_phase want = PHASE_FIRST_BYTE;
 
-	conn_wait(r->conn, rc == PUMP_DRY ? CONN_WAIT_BODY : CONN_WAIT_NONE, progress);
-	if (rc == PUMP_DRY || rc == PUMP_LATER)
+	conn_wait(r->conn, rc == PUMP_DRY && !r->grpc ? CONN_WAIT_BODY : CONN_WAIT_NONE, progress);
+	/* A call is a conversation: who is silent is not late. */
+	if (rc == PUMP_DRY && r->grpc)
+		want = PHASE_IDLE;
+	else if (rc == PUMP_DRY || rc == PUMP_LATER)
 		want = PHASE_NONE;
 	else if (rc == PUMP_FULL)
 		want = PHASE_IDLE;
@@ -162,13 +123,14 @@ static void
 relay_keep_alive(struct req *r)
 {
 	struct str rest = head_value(&r->out, HDR_KEEP_ALIVE), member;
+	struct upconn *c = r->attempt->c; /* NULL: a shared one, which has no such field */
 	const char *error;
 	uint64_t s;
 
-	while (str_list_next(&rest, &member) == 1)
+	while (c && str_list_next(&rest, &member) == 1)
 		if (str_istarts(member, STR("timeout=")) &&
 		    num_u64(str_sub(member, 8, member.n), 86400, &s, &error) == 1)
-			r->attempt->c->peer_idle = s * 1000;
+			c->peer_idle = s * 1000;
 }
 
 /* A stream may last: from its head on only the pauses in it are timed. */
@@ -181,7 +143,7 @@ relay_stream(struct req *r)
 		r->stream = STR("streaming");
 	else
 		return;
-	r->attempt->conf.total_at_ms = 0;
+	r->attempt->conf.total_at_ms = r->deadline_ms;
 }
 
 int
@@ -221,7 +183,8 @@ relay_deadlines(struct req *r, enum pump rq, bool rq_progress, enum pump rs, boo
 	if (rs == PUMP_FULL)
 		conn_wait(r->conn, CONN_WAIT_WRITE, rs_progress);
 	else
-		conn_wait(r->conn, rq == PUMP_DRY ? CONN_WAIT_BODY : CONN_WAIT_NONE, rq_progress);
+		conn_wait(r->conn, rq == PUMP_DRY && !r->grpc ? CONN_WAIT_BODY : CONN_WAIT_NONE,
+		    rq_progress);
 	if (a->phase != want || (want == PHASE_IDLE && (rs_progress || rq_progress)))
 		attempt_phase(a, want);
 }
@@ -243,7 +206,7 @@ int
 step_relay(struct req *r)
 {
 	struct attempt *a = r->attempt;
-	struct pumped p = {.count = &r->body_out};
+	struct pumped p = {.filter = r->filter_out, .count = &r->body_out};
 	enum pump rq, rs;
 	bool progress;
 
@@ -258,7 +221,7 @@ step_relay(struct req *r)
 		r->after = req_after_answer(r);
 		return step_to(r, STEP_FINISH);
 	case PUMP_BAD:
-		return relay_broken(r, r->ux->why ? r->ux->why : REASON_BODY_ABORTED);
+		return relay_broken(r, relay_why(r->ux, r->filter_out, REASON_BODY_ABORTED));
 	case PUMP_DEAF:
 		return req_abandon(r, REASON_CLIENT_GONE);
 	default:

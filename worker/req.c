@@ -57,7 +57,7 @@ req_new(struct conn *c)
 	r->magic = REQ_MAGIC;
 	r->worker = w;
 	r->conn = c;
-	r->cx = &c->h1.x;
+	r->cx = c->x;
 	ws_init(&r->ws, &w->ws_pool, 4 * l->limits.headers + REQ_WS_EXTRA);
 	head_init(&r->in, &r->ws, true);
 	head_init(&r->out, &r->ws, false);
@@ -69,7 +69,7 @@ req_new(struct conn *c)
 	r->client = r->peer;
 	r->local = c->proxied ? c->proxied->local : c->listener->addr;
 	r->via = c->proxied ? &c->proxied->via : NULL;
-	r->handshake = tls_facts(&c->h1.stream);
+	r->handshake = tls_facts(conn_stream(c));
 	r->tls = r->handshake != NULL;
 	r->body_limit = l->limits.body;
 	r->t.start = clock_ns();

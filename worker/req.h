@@ -22,7 +22,8 @@ struct attempt;   /* upstream side, worker/up/attempt.h */
 struct gen;       /* the settings it runs by, worker/generation.h */
 struct tls_facts; /* worker/net/tls.h */
 struct websocket;
-struct xchg; /* its exchange on either side, worker/http/proto.h */
+struct xchg;   /* its exchange on either side, worker/http/proto.h */
+struct filter; /* worker/filter.h */
 
 /* Phase timings in monotonic nanoseconds; 0 = not reached. */
 struct req_times {
@@ -91,14 +92,18 @@ struct req {
 	struct attempt *attempt;
 	uint16_t attempts;
 	struct xchg *cx, *ux; /* the client's exchange; the upstream's, NULL while there is none */
-	struct websocket *websocket; /* the handshake is one; worker/websocket.h */
-	struct gen *gen;             /* one reference */
-	struct defer again;          /* much to relay: the rest when others had their turn */
-	uint8_t after;               /* enum req_after: what becomes of the client connection */
-	bool own_upstream;           /* management: goes to the admin process */
-	bool te_trailers;            /* the client takes trailers: said to the upstream too */
-	bool up_deaf;                /* the upstream takes no more of the request body */
-	bool failing; /* a try failed: fail_reason is the answer when there is no other */
+	struct filter *filter_in, *filter_out; /* what changes the bodies; NULL: nothing */
+	struct websocket *websocket;           /* the handshake is one; worker/websocket.h */
+	struct gen *gen;                       /* one reference */
+	struct defer again;  /* much to relay: the rest when others had their turn */
+	uint8_t after;       /* enum req_after: what becomes of the client connection */
+	bool own_upstream;   /* management: goes to the admin process */
+	bool grpc;           /* it is a call of gRPC */
+	uint8_t grpc_told;   /* 1 + the grpc-status that went out in the body; 0: see the head */
+	struct str web_type; /* call of gRPC-Web: Content-Type of its answer; else "" */
+	bool te_trailers;    /* the client takes trailers: said to the upstream too */
+	bool up_deaf;        /* the upstream takes no more of the request body */
+	bool failing;        /* a try failed: fail_reason is the answer when there is no other */
 	enum reason fail_reason;
 	const char
 	    *host_made; /* text of the Host field as the gateway made it: replaced per endpoint */
@@ -110,6 +115,7 @@ struct req {
 
 	uint64_t body_in, body_out;   /* payload octets received from and sent to the client */
 	uint64_t bytes_in, bytes_out; /* with heads and framing */
+	uint64_t deadline_ms;         /* the client's own, monotonic; 0: none */
 	uint64_t body_limit;
 	bool response_started, logged_off; /* logged_off: no access line (health) */
 	uint16_t sent_status; /* of the head that went out, where the log says 499 instead */

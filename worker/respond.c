@@ -9,6 +9,7 @@
 #include "worker/conn.h"
 #include "worker/forward.h"
 #include "worker/generation.h"
+#include "worker/grpc.h"
 #include "worker/http/proto.h"
 #include "worker/req_life.h"
 #include "worker/steps.h"
@@ -72,21 +73,29 @@ respond_head(struct req *r)
 	struct reply *p = &r->reply;
 	struct head *h = &r->out;
 	bool bodiless = p->status == 204 || p->status == 304;
+	bool call = p->reason && grpc_listens(r);
 
-	if (p->reason && !p->content_type.n && !p->body.n) {
+	if (call) {
+		p->body = p->content_type = STR("");
+		bodiless = true;
+	} else if (p->reason && !p->content_type.n && !p->body.n) {
 		p->content_type = STR("application/problem+json");
 		p->body = respond_problem(r);
 	}
 	head_init(h, &r->ws, false);
-	h->status = p->status;
+	h->status = call ? 200 : p->status;
 	h->length = p->body.n;
-	h->has_length = !bodiless;
+	h->has_length = !bodiless || (call && !r->conn->carrier);
 	h->body = bodiless || r->in.method == METHOD_HEAD ? BODY_NONE : BODY_LENGTH;
 	if (h->body == BODY_NONE)
 		p->body = STR("");
 	respond_fields(r);
+	if (call)
+		grpc_answer(r);
 	forward_response(r);
 	chain_response(r);
+	if (call)
+		grpc_answered(r);
 }
 
 /* The connection goes on when what is left of the request can be read and dropped quickly. A client

@@ -90,7 +90,7 @@ route_raw_path(const struct head *h)
 
 	if (at >= 0) /* first: slashes of the query are none of the path's */
 		t.n = (size_t)at;
-	if (h->scheme.n) {
+	if (h->scheme.n && t.n && t.p[0] != '/') { /* not the origin form */
 		t = str_sub(t, h->scheme.n + 3, t.n);
 		at = str_chr(t, '/');
 		t = at < 0 ? STR("/") : str_sub(t, (size_t)at, t.n);

@@ -7,6 +7,7 @@
 #include "shm/base/bug.h"
 #include "shm/base/log.h"
 #include "worker/conn.h"
+#include "worker/grpc.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
 #include "worker/req_life.h"
@@ -76,7 +77,7 @@ req_abandon(struct req *r, enum reason why)
 {
 	if (!r->reason)
 		r->reason = why;
-	r->after = AFTER_RESET;
+	r->after = grpc_break(r, why) ? AFTER_CLOSE : AFTER_RESET;
 	return step_to(r, STEP_FINISH);
 }
 

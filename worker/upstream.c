@@ -6,8 +6,10 @@
 #include "shm/base/base.h"
 #include "shm/base/clock.h"
 #include "worker/conn.h"
+#include "worker/conn_h2.h"
 #include "worker/forward.h"
 #include "worker/generation.h"
+#include "worker/grpc.h"
 #include "worker/http/proto.h"
 #include "worker/plan.h"
 #include "worker/proxied.h"
@@ -46,6 +48,9 @@ upstream_attempt(struct req *r)
 		c.idle_ms = p->idle_ms;
 		if (p->total_ms)
 			c.total_at_ms = r->t.start / 1000000 + p->total_ms;
+		if (r->deadline_ms)
+			c.total_at_ms =
+			    MIN(c.total_at_ms ? c.total_at_ms : UINT64_MAX, r->deadline_ms);
 	}
 	if (proxied_greeting(r, &c.greeting) < 0)
 		return NULL;
@@ -58,11 +63,16 @@ upstream_attempt(struct req *r)
 int
 upstream_failed(struct req *r, enum reason why)
 {
+	bool refused = attempt_refused(r->attempt);
 	enum retry next;
 
 	why = attempt_reason(r->attempt, why);
 	next = attempt_failed(r->attempt, why);
 	r->ux = NULL;
+	/* What was sent of its body is not kept, but a caller tries again by itself what nobody
+	 * has looked at. */
+	if (next == RETRY_NO && refused && r->grpc && conn_h2_refuse(r))
+		return req_abandon(r, why);
 	if (next == RETRY_NO || r->response_started)
 		return req_fail(r, why);
 	r->failing = true;
@@ -144,8 +154,12 @@ step_send(struct req *r)
 		return req_abandon(r, REASON_CLIENT_GONE);
 	head_init(&r->out, &r->ws, false);
 	x = attempt_begin(a, &r->out);
+	if (!x)
+		return upstream_failed(r, REASON_UPSTREAM_CLOSED);
 	x->upgrade = r->websocket != NULL;
 	forward_host(r, a->to->host);
+	if (r->grpc)
+		grpc_forward(r);
 	s.target = forward_target(r, a->to->base_path);
 	if (s.target.p == NULL || x->ops->send_head(x, &r->in, &s) < 0) {
 		attempt_failed(a, REASON_INTERNAL);

@@ -77,8 +77,12 @@ step_upgrade(struct req *r)
 	struct websocket *ws;
 	enum reason why;
 
-	if (!conf->enabled || !ws_hand_wanted(&r->in))
+	if (!conf->enabled || !ws_hand_wanted(&r->in)) {
+		/* By HTTP/2 it cannot be taken for a plain request: its answer would open it. */
+		if (r->in.minor == 2 && ws_hand_wanted(&r->in))
+			return websocket_refuse(r, REASON_NOT_IMPLEMENTED, NULL);
 		return step_to(r, STEP_PREPARE);
+	}
 	if (ws_hand_request(&r->in, &why, &detail) < 0)
 		return websocket_refuse(r, why, detail);
 	if (!websocket_origin(r, conf))
@@ -108,7 +112,7 @@ websocket_way(struct websocket *ws, enum ws_side from, const struct ws_agreed *a
 	    .rsv_first = agreed->rsv_first,
 	    .masked = from == WS_CLIENT,
 	};
-	h1_raw_begin(w->from);
+	w->from->ops->raw_begin(w->from);
 }
 
 /* From now until a little before the deadline, so that there is time for the answers. */

@@ -13,6 +13,7 @@
 #include "worker/accept.h"
 #include "worker/drain.h"
 #include "worker/generation.h"
+#include "worker/http/h2.h"
 #include "worker/keyring.h"
 #include "worker/plan.h"
 #include "worker/req_life.h"
@@ -372,6 +373,7 @@ worker_set_up(struct worker *w, const char **error_r)
 	w->procs = beat_procs(w->beat);
 	ws_pool_init(&w->ws_pool, WORKER_BLOCK, WORKER_BLOCKS_FREE);
 	buf_pool_init(&w->bufs, WORKER_BUFFER, WORKER_BUFFERS_FREE);
+	w->h2_pool = h2_pool_new(w->loop, &w->bufs);
 	defer_init(&w->unread, worker_turn_over);
 	list_init(&w->listeners);
 	list_init(&w->free_reqs);
@@ -380,6 +382,7 @@ worker_set_up(struct worker *w, const char **error_r)
 		list_init(&w->conns[i]);
 	w->plans = plans_new(w->metrics, plans);
 	w->up = up_new(w->loop, w->arena, w->h->slot, w->metrics, &w->bufs);
+	w->up->h2 = w->h2_pool;
 	worker_keys(w);
 	accept_init(w);
 	trim_start(w);
@@ -404,6 +407,7 @@ worker_tear_down(struct worker *w)
 	arena_close(&w->arena);
 	beat_stop(&w->beat);
 	ws_pool_fini(&w->ws_pool);
+	h2_pool_free(&w->h2_pool);
 	buf_pool_fini(&w->bufs);
 	loop_free(&w->loop);
 	ring_close(&w->ring);

@@ -19,6 +19,7 @@
 #include "worker/conn.h"
 
 struct gen;     /* generation.h */
+struct h2_pool; /* http/h2.h */
 struct keyring; /* keyring.h */
 struct plans;   /* plan.h */
 struct up;      /* up/up.h */
@@ -49,7 +50,9 @@ struct worker {
 	struct up *up;
 	struct ws_pool ws_pool;
 	struct buf_pool bufs;
-	struct addr admin; /* the admin process's socket */
+	struct h2_pool *h2_pool;
+	uint64_t h2_logged_ms; /* a connection that was ended for abuse */
+	struct addr admin;     /* the admin process's socket */
 
 	struct list listeners; /* struct listener */
 	struct list conns[CONN_STATE_COUNT];

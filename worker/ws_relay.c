@@ -149,8 +149,8 @@ ws_admit(struct websocket *ws, struct ws_way *w)
 	struct ws_frames before = w->frames;
 	struct ws_piece p;
 	enum reason why;
-	int rc =
-	    ws_frame_next(&w->frames, str_sub(h1_raw_data(w->from), w->ready, SIZE_MAX), &p, &why);
+	int rc = ws_frame_next(
+	    &w->frames, str_sub(w->from->ops->raw_data(w->from), w->ready, SIZE_MAX), &p, &why);
 
 	if (rc == 0)
 		return false;
@@ -160,7 +160,7 @@ ws_admit(struct websocket *ws, struct ws_way *w)
 			return false;
 		}
 		ws_other(ws, w)->pinged = false;
-		h1_raw_eat(w->from, p.n);
+		w->from->ops->raw_eat(w->from, p.n);
 		return true;
 	}
 	if (rc < 0) {
@@ -171,7 +171,7 @@ ws_admit(struct websocket *ws, struct ws_way *w)
 	if (p.opcode == WS_CLOSE)
 		ws_close_came(ws, w, &p);
 	if (w->shut)
-		h1_raw_eat(w->from, p.n);
+		w->from->ops->raw_eat(w->from, p.n);
 	else
 		w->ready += p.n;
 	return true;
@@ -180,7 +180,7 @@ ws_admit(struct websocket *ws, struct ws_way *w)
 static void
 way_drop(struct ws_way *w)
 {
-	h1_raw_eat(w->from, h1_raw_data(w->from).n);
+	w->from->ops->raw_eat(w->from, w->from->ops->raw_data(w->from).n);
 }
 
 /* Looks at what is in the buffer. Where a frame of ours waits, not beyond the end of the frame. */
@@ -204,7 +204,7 @@ ws_admit_all(struct websocket *ws, struct ws_way *w)
 static int
 way_send(struct websocket *ws, struct ws_way *w)
 {
-	struct str data = h1_raw_data(w->from);
+	struct str data = w->from->ops->raw_data(w->from);
 	struct iovec v = {(void *)(uintptr_t)data.p, w->ready};
 	ssize_t took = w->to->ops->send_body(w->to, &v, 1, false);
 	struct req *r = ws->req;
@@ -214,7 +214,7 @@ way_send(struct websocket *ws, struct ws_way *w)
 	if (took > 0) {
 		*(w == &ws->way[WS_CLIENT] ? &r->body_in : &r->body_out) += (uint64_t)took;
 		ws->active = clock_ms();
-		h1_raw_eat(w->from, (size_t)took);
+		w->from->ops->raw_eat(w->from, (size_t)took);
 	}
 	w->ready -= (uint32_t)took;
 	if (w->ready)
@@ -231,7 +231,7 @@ way_fill(struct ws_way *w)
 
 	if (w->over || w->closed)
 		return false;
-	rc = h1_raw_fill(w->from);
+	rc = w->from->ops->raw_fill(w->from);
 	w->over = rc < 0;
 	return rc > 0;
 }
@@ -425,6 +425,9 @@ ws_finish(struct websocket *ws)
 		if (!r->reason)
 			r->reason = REASON_WS_ABORTED;
 	}
+	/* In HTTP/2 the end of a stream is what the end of a connection is to others. */
+	if (r->in.minor == 2 && !r->cx->gone)
+		(void)r->cx->ops->send_body(r->cx, NULL, 0, true);
 	r->after = r->cx->gone ? AFTER_RESET : AFTER_LINGER;
 	return step_to(r, STEP_FINISH);
 }

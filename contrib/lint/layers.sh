@@ -18,8 +18,8 @@ layer worker/net        worker/net/ shm/ conf/tls.h conf/bundle.h
 layer worker/http       worker/http/ worker/net/ shm/ conf/method.h
 # One of these never includes another; what they share is the request and the plan. Of conf: what reads.
 layer worker/up         worker/up/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
-layer worker/policy     worker/policy/ worker/req.h worker/plan.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
-layer worker/obs        worker/obs/ worker/req.h worker/plan.h worker/websocket.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
+layer worker/policy     worker/policy/ worker/req.h worker/plan.h worker/grpc.h worker/filter.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
+layer worker/obs        worker/obs/ worker/req.h worker/plan.h worker/websocket.h worker/grpc.h worker/http/ worker/net/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer worker            worker/ shm/ conf/ !conf/load !conf/keeper.h !conf/changeset.h
 layer admin             admin/ conf/ worker/net/ worker/http/ shm/
 layer master/logger     master/logger/ shm/
@@ -37,6 +37,7 @@ header lmdb.h           shm/db.c
 header libconfig.h      conf/read.c
 header http_parser.h    worker/http/h1_head.c
 header pcre2.h          shm/base/regex.c
+header nghttp2/         worker/http/h2_priv.h test/bench/h2origin.c
 header openssl/         test/bench/dial.c shm/base/hash.c worker/net/tls worker/net/x509
 header jansson.h        conf/show conf/document conf/node_json admin/ master/watcher/redis/ master/watcher/secrets/
 header ares.h           conf/resolve

@@ -13,7 +13,7 @@
 #: make bench                CPU per request, handshake and message, memory; against nginx and HAProxy
 #: make bench-changes        how fast a change is in force: admin API, Redis (part of make bench)
 #: make bench-compare        the same for two commits or builds (A=, B=)
-#: make torture-reload       1,000 reloads under load (TORTURE_ARGS=--tls: certificates, streams over TLS)
+#: make torture-reload       1,000 reloads under load (TORTURE_ARGS=--tls: certificates, streams over TLS; --h2)
 #: make chaos                children killed and stopped under load
 RESULTS	:= $(BUILD)/test-results
 FUZZ_TIME ?= 60
@@ -103,7 +103,7 @@ coverage-run: all unit-bins
 BENCH_BIN := $(addprefix $(BUILD)/test/bench/,$(basename $(notdir $(wildcard test/bench/*.c))))
 $(BENCH_BIN): %: %.o
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto -pthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto -lnghttp2 -pthread
 bench-tools: $(BENCH_BIN)
 bench:
 	@contrib/deps run build bench

@@ -40,6 +40,11 @@ NGINX_TLS = """ssl_certificate @dir@/cert.pem;
 HAPROXY_TLS = "ssl crt @dir@/both.pem ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256 curves X25519"
 GATEWAY_TLS = """tls = { enabled = true; min_version = "1.3"; ciphersuites = "TLS_AES_128_GCM_SHA256";
 		groups = "X25519"; };"""
+NGHTTPX_TLS = """private-key-file=@dir@/key.pem
+certificate-file=@dir@/cert.pem
+tls-min-proto-version=TLSv1.3
+tls13-ciphers=TLS_AES_128_GCM_SHA256
+ecdh-curves=X25519"""
 GATEWAY_CERTIFICATES = """certificates = ( { id = "bench"; certificate = "@dir@/cert.pem"; key = "@dir@/key.pem"; } );"""
 
 
@@ -63,7 +68,8 @@ def handshake(port):
 class Proxy:
     """A kind of proxy: how its configuration is made and its command line.
 
-    `words` are what @word@ stands for in both; @dir@, @port@ and @origin@ are always there.
+    `words` are what @word@ stands for in both; @dir@, @port@ and @origin@ are always there. What is spoken to
+    it is among them: `tls` and `http2` are not empty where it is.
     """
 
     def __init__(self, name, command, template=None, **words):
@@ -101,6 +107,9 @@ class Proxy:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.name} left")
         try:
+            if self.words.get("http2"):
+                url = f"{'https' if self.words.get('tls') else 'http'}://127.0.0.1:{self.port}/16"
+                return h2load(None, url, 1, 1, "-n1")["requests"] == 1
             if self.words.get("tls"):
                 return handshake(self.port)
             return ask(("127.0.0.1", self.port), "GET", "/16", timeout=2).status == 200
@@ -176,19 +185,47 @@ def wrk(core, url, connections, seconds):
             "errors": sum(int(g) for m in errors if m for g in m.groups())}
 
 
-def nginx(name="nginx", tls=False, headers=NGINX_HEADERS):
+def h2load(core, url, connections, streams, *more):
+    """One run of h2load: how many requests were answered, in how many seconds, and how many were not."""
+    pin = [] if core is None else ["taskset", "-c", str(core)]
+    done = subprocess.run([*pin, "h2load", "-t1", f"-c{connections}", f"-m{streams}", *more, url], check=False,
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    good, took = (re.search(p, done.stdout) for p in (r"status codes: (\d+) 2xx", r"finished in ([\d.]+)(ms|us|s)"))
+    bad = re.search(r" (\d+) failed, (\d+) errored, (\d+) timeout", done.stdout)
+    if done.returncode != 0 or not (good and took and bad):
+        return {"requests": 0, "seconds": 0, "errors": 1}
+    return {"requests": int(good[1]), "seconds": float(took[1]) * {"s": 1, "ms": 1e-3, "us": 1e-6}[took[2]],
+            "errors": sum(map(int, bad.groups())) + sum(map(int, re.findall(r"(\d+) [345]xx", done.stdout)))}
+
+
+# `http2`: spoken by clients, in clear without any other beside it. `grpc`: spoken to the origin, over HTTP/2.
+
+def nginx(name="nginx", tls=False, headers=NGINX_HEADERS, http2=False, grpc=False):
     program = shutil.which("nginx") or "/usr/sbin/nginx"
-    return Proxy(name, [program, "-p", "@dir@", "-c", "@dir@/conf"], HERE / "nginx.conf", headers=headers,
-                 ssl="ssl" if tls else "", tls=NGINX_TLS if tls else "")
+    if grpc:
+        to = "grpc_pass grpc://origin;\n\t\t\t" + headers.replace("proxy_set_header", "grpc_set_header")
+    else:
+        to = 'proxy_pass http://origin;\n\t\t\tproxy_http_version 1.1;\n\t\t\tproxy_set_header Connection "";' \
+             f"\n\t\t\t{headers}"
+    return Proxy(name, [program, "-p", "@dir@", "-c", "@dir@/conf"], HERE / "nginx.conf", pass_to=to,
+                 ssl="ssl" if tls else "", tls=NGINX_TLS if tls else "", http2="http2" if http2 else "")
 
 
-def haproxy(name="haproxy", tls=False, headers=HAPROXY_HEADERS):
+def haproxy(name="haproxy", tls=False, headers=HAPROXY_HEADERS, http2=False, grpc=False):
     program = shutil.which("haproxy") or "/usr/sbin/haproxy"
+    speaks = "alpn h2" if tls else "proto h2"
     return Proxy(name, [program, "-f", "@dir@/conf"], HERE / "haproxy.cfg", headers=headers,
-                 scheme="https" if tls else "http", tls=HAPROXY_TLS if tls else "")
+                 scheme="https" if tls else "http", tls=HAPROXY_TLS if tls else "", http2=speaks if http2 else "",
+                 proto="proto h2" if grpc else "")
 
 
-def gateways(a, tls=False, route=""):
+def nghttpx(name="nghttpx", tls=False, http2=True, grpc=False):
+    program = shutil.which("nghttpx") or "/usr/sbin/nghttpx"
+    return Proxy(name, [program, "--conf=@dir@/conf"], HERE / "nghttpx.conf", tls=NGHTTPX_TLS if tls else "",
+                 no_tls="" if tls else ";no-tls", http2=http2, proto=";;proto=h2" if grpc else "")
+
+
+def gateways(a, tls=False, route="", http2=False, grpc=False):
     """The gateway of this build, or those that were asked for."""
     out = []
     for given in a.gateway or ([f"gateway={a.build / 'gateway'}"] if (a.build / "gateway").exists() else []):
@@ -196,5 +233,6 @@ def gateways(a, tls=False, route=""):
         template = Path(path).parent / "bench-gateway.conf"  # put there by compare: that build's own
         out.append(Proxy(name, [str(Path(path).resolve()), "-c", "@dir@/conf"],
                          template if template.exists() else HERE / "gateway.conf", route=route,
-                         tls=GATEWAY_TLS if tls else "", certificates=GATEWAY_CERTIFICATES if tls else ""))
+                         tls=GATEWAY_TLS if tls else "", certificates=GATEWAY_CERTIFICATES if tls else "",
+                         http2=http2, service='protocol = "http2";' if grpc else ""))
     return out

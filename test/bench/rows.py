@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the benchmark besides the first: TLS, WebSockets, memory of idle connections.
+"""Rows of the benchmark besides the first: TLS, HTTP/2, gRPC, WebSockets, memory of idle connections.
 
 A row measures one number of each proxy, the smaller the better, in interleaved runs. Its bar is a number, or
 the best of some peers; the gateway's median is held against it.
@@ -7,13 +7,15 @@ the best of some peers; the gateway's median is held against it.
 import re
 import resource
 import statistics
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import Callable
 
-from proxies import free_port, gateways, haproxy, nginx, wrk
+from proxies import free_port, gateways, h2load, haproxy, nghttpx, nginx, wrk
 
 SETTLE = 3  # s until what a burst needed was given back
 
@@ -29,6 +31,8 @@ class Row:
     tls: bool = True
     origin: str = "origin"
     route: str = ""
+    http2: bool = False
+    grpc: bool = False
     runs: int = 0  # 0: as many as asked for
 
 
@@ -49,6 +53,32 @@ def https(proxy, a):
     if got["errors"]:
         sys.exit(f"bench: {proxy.name}: {got['errors']} errors")
     return (proxy.cpu() - before) / got["requests"] * 1e6
+
+
+def loaded(proxy, a, path, connections, streams, *more):
+    """CPU per request while h2load sends them."""
+    url = f"{'https' if proxy.words.get('tls') else 'http'}://127.0.0.1:{proxy.port}{path}"
+    h2load(a.load_core, url, connections, streams, f"-D{a.warmup}", *more)
+    before = proxy.cpu()
+    got = h2load(a.load_core, url, connections, streams, f"-D{a.seconds}", *more)
+    if got["errors"]:
+        sys.exit(f"bench: {proxy.name}: {got['errors']} errors")
+    return (proxy.cpu() - before) / got["requests"] * 1e6
+
+
+def http2(connections, streams):
+    return lambda proxy, a: loaded(proxy, a, f"/{a.size}", connections, streams)
+
+
+def unary(connections, streams):
+    """Each request a message of 128 octets, each answer one of --size."""
+    def measure(proxy, a):
+        with tempfile.NamedTemporaryFile() as message:
+            message.write(struct.pack(">BI", 0, 128) + b"x" * 128)
+            message.flush()
+            return loaded(proxy, a, f"/bench.Bench/{a.size}", connections, streams, "-d", message.name,
+                          "-Hcontent-type: application/grpc", "-Hte: trailers")
+    return measure
 
 
 def handshakes(*options):
@@ -94,10 +124,19 @@ def idle(*options):
 
 
 BEST = ("nginx", "haproxy")
+HTTP2 = dict(bar=1.0, than=(*BEST, "nghttpx"), peers=(*BEST, "nghttpx"), http2=True)
+GRPC = dict(HTTP2, origin="h2origin", grpc=True)
+REQUEST, CALL = "us of CPU per request", "us of CPU per call"
 ROWS = {
     "https": Row("HTTPS, keep-alive", "us of CPU per request", https, 1.0, BEST),
     "full": Row("full handshakes", "us of CPU per handshake", handshakes(), 1.0, BEST),
     "resumed": Row("handshakes resumed by ticket", "us of CPU per handshake", handshakes("-r"), 1.0, BEST),
+    "h2c-4x32": Row("HTTP/2 in clear, 4 connections of 32 streams", REQUEST, http2(4, 32), tls=False, **HTTP2),
+    "h2c-1x100": Row("HTTP/2 in clear, one connection of 100 streams", REQUEST, http2(1, 100), tls=False, **HTTP2),
+    "h2-4x32": Row("HTTP/2 over TLS, 4 connections of 32 streams", REQUEST, http2(4, 32), **HTTP2),
+    "h2-1x100": Row("HTTP/2 over TLS, one connection of 100 streams", REQUEST, http2(1, 100), **HTTP2),
+    "grpc-4x32": Row("gRPC unary in clear, 4 connections of 32 streams", CALL, unary(4, 32), tls=False, **GRPC),
+    "grpc-1x100": Row("gRPC unary in clear, one connection of 100 streams", CALL, unary(1, 100), tls=False, **GRPC),
     "ws64": Row("WebSocket messages of 64 octets, there and back", "us of CPU per message", websocket(64), 1.0,
                 ("haproxy",), ("haproxy",), False, "wsecho", "websocket = { enabled = true; };"),
     "ws1024": Row("WebSocket messages of 1 KiB, there and back", "us of CPU per message", websocket(1024), 1.0,
@@ -110,9 +149,10 @@ ROWS = {
 
 
 def kinds(row, a):
-    out = gateways(a, row.tls, row.route)
+    how = {"tls": row.tls, "http2": row.http2, "grpc": row.grpc}
+    out = gateways(a, route=row.route, **how)
     if a.peers:
-        out += [make(tls=row.tls) for make in (nginx, haproxy) if make.__name__ in row.peers]
+        out += [make(**how) for make in (nginx, haproxy, nghttpx) if make.__name__ in row.peers]
     return out
 
 

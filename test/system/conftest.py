@@ -3,6 +3,7 @@
 
 gateway(config, **words)  starts a Gateway (test/lib/gateway.py) that is ready, and ends it with the test
 backend(handler, ...)     starts a Backend (test/lib/backend.py), and ends it with the test
+server(handler, ...)      the same of test/lib/http2.py
 pki                       certificates of this session (test/lib/pki.py)
 """
 import os
@@ -13,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import http2  # noqa: E402
 from backend import Backend  # noqa: E402
 from gateway import SANITIZED, Gateway  # noqa: E402
 from pki import Pki  # noqa: E402
@@ -51,6 +53,20 @@ def backend():
     yield make
     for b in made:
         b.close()
+
+
+@pytest.fixture
+def server():
+    """A factory of HTTP/2 upstreams."""
+    made = []
+
+    def make(*args, **kw):
+        made.append(http2.Server(*args, **kw))
+        return made[-1]
+
+    yield make
+    for s in made:
+        s.close()
 
 
 @pytest.fixture(scope="session")

@@ -624,9 +624,9 @@ def test_access_line(gateway, backend):
     gw.ask("GET", "/tea")
     raw(gw.address, b"NONSENSE\r\n\r\n")
     lines = gw.access_log(4)
-    # what only streams, WebSockets and TLS have is looked at by their tests
+    # what only streams, WebSockets, TLS and gRPC have is looked at by their tests
     names = {n for n, _ in fields()} - {"stream", "sent_status", "messages_in", "messages_out", "close_code", "closed_by",
-                                        "tls", "tls_cipher", "sni", "tls_resumed", "client_cert"}
+                                        "tls", "tls_cipher", "sni", "tls_resumed", "client_cert", "grpc_status"}
     seen = set().union(*lines)
     assert seen == names, names ^ seen
     line = next(a for a in lines if a.get("path") == "/a/b")

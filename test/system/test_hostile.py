@@ -120,7 +120,7 @@ REQUESTS = {
     "HTTP/0.9": (get(b"", version=b"HTTP/0.9"), 505),
     "HTTP/1.2": (get(b"", version=b"HTTP/1.2"), 505),
     "HTTP/2.0": (get(b"", version=b"HTTP/2.0"), 505),
-    "h2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    "h2 preface, nearly": (b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n", 505),
     "version in lower case": (get(b"", version=b"http/1.1"), 400),
     "version HTTP/1.10": (get(b"", version=b"HTTP/1.10"), 400),
     "method with a comma": (b"GE,T /x HTTP/1.1\r\n" + HOST + b"\r\n" + NEXT, 400),

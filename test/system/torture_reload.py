@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""usage: torture_reload.py [--reloads N] [--workers N] [--tls [--streams N]]      (make torture-reload)
+"""usage: torture_reload.py [--reloads N] [--workers N] [--tls [--streams N]] [--h2]      (make torture-reload)
 
 N reloads (1,000) of changing configurations under full load: wrk, keep-alive connections that ask at odd
 times, long downloads from the first reload to the last. Not one request may fail, not one connection be
@@ -9,6 +9,8 @@ closed, not one worker be replaced, and generations only grow. C-4, R-8.1, S-AD-
 --tls: instead of wrk, 200 WebSockets, 200 event streams and 4 downloads are open from the first reload to the last,
 half of each over TLS (1.2 and 1.3), while the certificate changes all the time: by the files under it, and with the
 objects. New clients come all along. None is closed, and none sees anything but a good certificate. R-7.3 S-SEC-4
+
+--h2: calls of gRPC and HTTP/2 downloads instead; see torture_h2.py. R-5.1 R-7.1
 """
 import argparse
 import hashlib
@@ -364,15 +366,24 @@ def drive_tls(t, trickle, reloads):
             "ms_per_reload": seconds / reloads * 1000}
 
 
+def torture_http2(reloads, workers=2, **kw):
+    """As torture(), of torture_h2.py, which needs grpcio."""
+    from torture_h2 import torture_h2
+    return torture_h2(reloads, reload_by_http, reload_by_signal, lambda gw: Client(gw.socket, timeout=120), workers, **kw)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("--reloads", type=int, default=1000)
     p.add_argument("--workers", type=int, default=4)
     p.add_argument("--tls", action="store_true")
     p.add_argument("--streams", type=int, default=200)
+    p.add_argument("--h2", action="store_true")
     args = p.parse_args()
     try:
-        figures = torture_tls(args.reloads, args.workers, args.streams) if args.tls else torture(args.reloads, args.workers)
+        figures = torture_http2(args.reloads, args.workers) if args.h2 else \
+            torture_tls(args.reloads, args.workers, args.streams) if args.tls else \
+            torture(args.reloads, args.workers)
     except GatewayError as e:
         sys.exit(f"torture-reload: FAILED\n{e}")
     print(f"torture-reload: {figures['reloads']} reloads, {figures['requests']} requests, none failed, no connection "

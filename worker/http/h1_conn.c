@@ -139,4 +139,8 @@ const struct xchg_ops h1_xchg_ops = {
     .peek = h1_rx_peek,
     .consume = h1_rx_consume,
     .finish = h1_finish,
+    .raw_begin = h1_raw_begin,
+    .raw_data = h1_raw_data,
+    .raw_fill = h1_raw_fill,
+    .raw_eat = h1_raw_eat,
 };

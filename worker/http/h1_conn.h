@@ -46,6 +46,13 @@ struct h1_work {
 	struct h1_tx tx;
 };
 
+/* What the owner of a server's connection says to the first octets of a request. */
+enum h1_begin {
+	H1_BEGIN,       /* it is one */
+	H1_BEGIN_LATER, /* more of them are needed to tell */
+	H1_BEGIN_NOT    /* the connection was closed, or is somebody else's from here on */
+};
+
 struct h1_conn {
 	struct stream stream;
 	struct xchg x;
@@ -61,8 +68,8 @@ struct h1_conn {
 	struct h1_work *work; /* in the workspace of x.rx; NULL: no exchange, or no memory */
 	struct defer again;   /* octets of the next request are here already */
 	/* Server: the first octet of a request. The owner sets x.rx, whose workspace lives as long
-	 * as the exchange, and limits. False: it closed the connection instead. */
-	bool (*on_begin)(struct h1_conn *c);
+	 * as the exchange, and limits. */
+	enum h1_begin (*on_begin)(struct h1_conn *c);
 };
 
 /* c->stream is open (or connecting) already; its on_event is set here. */
@@ -80,12 +87,6 @@ ssize_t h1_conn_discard(struct h1_conn *c);
 bool h1_conn_pending(const struct h1_conn *c); /* octets received and not looked at */
 void h1_conn_close(struct h1_conn *c, bool reset);
 
-/* After a 101 (h1_conn_raw.c): what comes is no message any more, and send_body adds nothing. */
-void h1_raw_begin(struct xchg *x);
-struct str h1_raw_data(struct xchg *x); /* received, not eaten; until the next fill or eat */
-int h1_raw_fill(struct xchg *x);        /* 1 more of it, 0 none now or no room, -1 the peer's end */
-void h1_raw_eat(struct xchg *x, size_t n);
-
 /* Shared by h1_conn*.c only. */
 extern const struct xchg_ops h1_xchg_ops;
 int h1_rx_fill(struct h1_conn *c);
@@ -98,5 +99,9 @@ int h1_tx_head(struct xchg *x, struct head *h, const struct xchg_send *s);
 ssize_t h1_tx_body(struct xchg *x, const struct iovec *v, int n, bool last);
 int h1_tx_interim(struct xchg *x, unsigned status);
 void h1_tx_flush(struct h1_conn *c);
+void h1_raw_begin(struct xchg *x);
+struct str h1_raw_data(struct xchg *x);
+int h1_raw_fill(struct xchg *x);
+void h1_raw_eat(struct xchg *x, size_t n);
 
 #endif

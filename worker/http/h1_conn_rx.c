@@ -208,16 +208,17 @@ h1_rx_scan(struct h1_conn *c)
 	return 0;
 }
 
-/* Empty lines between requests are skipped (RFC 9112 2.2); the first other octet begins one. False:
- * nothing to parse. */
-static bool
+/* Empty lines between requests are skipped (RFC 9112 2.2); the first other octet begins one. LATER:
+ * nothing to parse yet. */
+static enum h1_begin
 h1_rx_first(struct h1_conn *c)
 {
 	struct str s = buf_str(&c->rx);
+	enum h1_begin begin;
 
 	if (c->rx_state == H1_RX_HEAD) {
 		c->x.rx_any = true;
-		return true;
+		return H1_BEGIN;
 	}
 	/* More than a few are no accident: they begin a request, and h1_scan refuses it. */
 	while (s.n >= 2 && s.p[0] == '\r' && s.p[1] == '\n' && c->blanks < H1_BLANKS) {
@@ -227,27 +228,28 @@ h1_rx_first(struct h1_conn *c)
 	}
 	if (s.n == 0) {
 		buf_give(&c->rx, c->bufs);
-		return false;
+		return H1_BEGIN_LATER;
 	}
-	if (!c->on_begin(c))
-		return false;
-	h1_rx_begin(c);
-	c->x.rx_any = true;
-	return true;
+	begin = c->on_begin(c);
+	if (begin == H1_BEGIN) {
+		h1_rx_begin(c);
+		c->x.rx_any = true;
+	}
+	return begin;
 }
 
 void
 h1_rx_head(struct h1_conn *c)
 {
 	do {
+		enum h1_begin begin;
+
 		if (buf_len(&c->rx) == 0)
 			continue;
-		if (!h1_rx_first(c)) {
-			if (c->stream.watch.fd < 0)
-				return; /* the owner closed it */
-			continue;
-		}
-		if (h1_rx_scan(c))
+		begin = h1_rx_first(c);
+		if (begin == H1_BEGIN_NOT)
+			return;
+		if (begin == H1_BEGIN && h1_rx_scan(c))
 			return;
 	} while (h1_rx_fill(c) > 0);
 	if (c->eof || c->failed)

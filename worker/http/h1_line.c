@@ -70,12 +70,14 @@ target_absolute(struct str t, bool merge, struct head *h)
 	return target_path(rest, merge, h);
 }
 
-static int
-target_parse(bool merge, struct head *h)
+int
+h1_target(struct head *h, bool merge, bool origin)
 {
 	struct str t = h->target;
 	uint16_t port;
 
+	if (origin)
+		return target_path(t, merge, h);
 	if (h->method == METHOD_CONNECT)
 		return url_authority(t, h->ws, &h->authority, &h->host, &port) < 0 || port == 0 ? -1
 												: 1;
@@ -106,7 +108,7 @@ h1_request_line(struct str line, bool merge_slashes, struct head *h, enum reason
 	v = version(rest, &h->minor);
 	if (v != 1)
 		return refuse(v == 0 ? REASON_VERSION : REASON_BAD_REQUEST, why_r);
-	return target_parse(merge_slashes, h) < 0 ? refuse(REASON_BAD_TARGET, why_r) : 1;
+	return h1_target(h, merge_slashes, false) < 0 ? refuse(REASON_BAD_TARGET, why_r) : 1;
 }
 
 int

@@ -12,6 +12,9 @@
  * reason. */
 int h1_request_line(
     struct str line, bool merge_slashes, struct head *h, enum reason *why_r) NODISCARD;
+/* Sets path, query and what else h->target says, by h->method. origin: the origin form, whatever
+ * the method (RFC 8441). */
+int h1_target(struct head *h, bool merge_slashes, bool origin) NODISCARD;
 int h1_status_line(struct str line, struct head *h) NODISCARD;
 /* One field for one authority: exactly one Host, the absolute form's and Host's the same. After the
  * fields. */

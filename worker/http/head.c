@@ -54,6 +54,12 @@ head_add(struct head *h, struct str name, struct str value)
 }
 
 bool
+head_add_other(struct head *h, struct str name, struct str value)
+{
+	return append(h, HDR_OTHER, name, value);
+}
+
+bool
 head_add_id(struct head *h, enum hdr_id id, struct str value)
 {
 	return append(h, id, hdr_name(id), value);

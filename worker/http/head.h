@@ -11,7 +11,7 @@
 #include "shm/base/str.h"
 #include "shm/base/ws.h"
 
-enum hdr_flag { HDR_HOP = 1, HDR_ONCE = 2, HDR_FORBID_CONN = 4 };
+enum hdr_flag { HDR_HOP = 1, HDR_ONCE = 2, HDR_FORBID_CONN = 4, HDR_UNIQUE = 8, HDR_HTTP1 = 16 };
 enum hdr_id {
 	HDR_OTHER,
 #define HDR(ID, name, flags) HDR_##ID,
@@ -28,9 +28,10 @@ bool hdr_alike(struct str a, struct str b);
 
 struct hdr {
 	struct str name, value;
-	uint16_t id; /* enum hdr_id */
-	bool gone;   /* removed; writers skip it */
-	bool wire;   /* as a codec read and checked it; whoever changes it clears this */
+	uint16_t id;  /* enum hdr_id */
+	bool gone;    /* removed; writers skip it */
+	bool wire;    /* as a codec read and checked it; whoever changes it clears this */
+	bool literal; /* in no table of HPACK, here or further on (RFC 7541 6.2.3, 7.1.3) */
 };
 
 enum body_kind {
@@ -76,6 +77,7 @@ void head_init(struct head *h, struct ws *ws, bool request);
  * static). */
 bool head_add(struct head *h, struct str name, struct str value);
 bool head_add_id(struct head *h, enum hdr_id id, struct str value);
+bool head_add_other(struct head *h, struct str name, struct str value); /* known to have no id */
 struct hdr *head_get(const struct head *h, enum hdr_id id); /* first that is not gone, or NULL */
 struct hdr *head_next(const struct head *h, const struct hdr *after); /* next of the same name */
 struct hdr *head_find(const struct head *h, struct str name);         /* any name */

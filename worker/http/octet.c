@@ -62,6 +62,12 @@ octet_ctl(const char *p, size_t from, size_t n)
 		if (hit != 0)
 			break;
 	}
+	/* The rest as the end of eight that were mostly seen. */
+	if (from < n && n >= 8 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
+		memcpy(&w, p + n - 8, 8);
+		hit = ctl8(w) >> (8 * (8 - (n - from)));
+		return hit != 0 ? from + (unsigned)__builtin_ctzll(hit) / 8 : n;
+	}
 	while (from < n && !is_ctl(p[from]))
 		from++;
 	return from;

@@ -47,6 +47,14 @@ struct xchg_ops {
 	/* The owner is through. 1: the connection goes on with the next exchange; 0: it has to be
 	 * closed. */
 	int (*finish)(struct xchg *x);
+	/* What became of a 101 (or of an extended CONNECT): from `raw_begin` on octets pass as they
+	 * are. `raw_data`: received and not eaten, in one piece, at least 512 of them where there
+	 * are so many; until the next fill or eat. `raw_fill`: 1 more of it came, 0 none now or no
+	 * room, -1 the peer sends no more. send_body adds nothing then. */
+	void (*raw_begin)(struct xchg *x);
+	struct str (*raw_data)(struct xchg *x);
+	int (*raw_fill)(struct xchg *x);
+	void (*raw_eat)(struct xchg *x, size_t n);
 };
 
 struct xchg {

@@ -49,7 +49,11 @@ void tls_tickets_unref(struct tls_tickets **t);
 
 #define TLS_PICK_MAX 4 /* certificates for one name, one of each kind of key at most */
 
+/* Which protocols are spoken over TLS (ALPN, RFC 7301). */
+enum tls_protocol { TLS_HTTP1 = 1, TLS_HTTP2 = 2 };
+
 struct tls_server_opts {
+	unsigned protocols; /* enum tls_protocol, any of them; 0: HTTP/1 alone */
 	const struct conf_listener_tls *conf;
 	struct str ca, crl;          /* DER, where client.mode asks for certificates */
 	struct tls_tickets *tickets; /* a reference is taken; NULL: none are given */
@@ -59,6 +63,7 @@ struct tls_server_opts {
 	unsigned (*pick)(void *arg, struct str sni, struct tls_cert *v_r[TLS_PICK_MAX]);
 };
 struct tls_client_opts {
+	unsigned protocols; /* offered; 0: none is named */
 	const struct conf_service_tls *conf;
 	struct str ca, crl;    /* DER; without a CA: the system's files, for who may read them */
 	struct str chain, key; /* DER: ours; empty: none */

@@ -129,17 +129,29 @@ on_status(SSL *ssl, void *arg UNUSED)
 
 /* --- which protocol: RFC 7301 ----------------------------------------------------------------- */
 
-static const struct str protocols[] = {STR("http/1.1"), STR("http/1.0")}; /* the best first */
+static const struct {
+	struct str name;
+	enum tls_protocol what;
+} protocols[] = {
+    /* the best first */
+    {STR("h2"), TLS_HTTP2},
+    {STR("http/1.1"), TLS_HTTP1},
+    {STR("http/1.0"), TLS_HTTP1},
+};
 
 static int
-on_alpn(SSL *ssl UNUSED, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
-    unsigned in_n, void *arg UNUSED)
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
+    unsigned in_n, void *arg)
 {
+	const struct tls_ctx *c = arg;
+
+	(void)ssl;
 	for (size_t k = 0; k < ARRAY_LEN(protocols); k++) {
 		for (unsigned i = 0; i < in_n; i += 1u + in[i]) {
 			struct str one = str_n((const char *)in + i + 1, in[i]);
 
-			if (one.n > in_n - i - 1 || !str_eq(one, protocols[k]))
+			if ((c->protocols & protocols[k].what) == 0 || one.n > in_n - i - 1 ||
+			    !str_eq(one, protocols[k].name))
 				continue;
 			*out = in + i + 1;
 			*out_n = in[i];
@@ -291,7 +303,8 @@ tls_server_new(const struct tls_server_opts *o, const char **error_r)
 	SSL_CTX_set_tlsext_servername_callback(c->ssl, on_name);
 	SSL_CTX_set_cert_cb(c->ssl, on_certificate, NULL);
 	SSL_CTX_set_tlsext_status_cb(c->ssl, on_status);
-	SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, NULL);
+	SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, c);
+	c->protocols = o->protocols != 0 ? o->protocols : TLS_HTTP1;
 	if (words_all(c, o->conf, error_r) < 0 || clients(c, o, error_r) < 0 ||
 	    sessions(c, o, error_r) < 0)
 		tls_ctx_unref(&c);

@@ -150,6 +150,17 @@ servers(struct tls_ctx *c, const struct tls_client_opts *o, const char **error_r
 	return 1;
 }
 
+/* RFC 7301. Where nothing is offered servers take HTTP/1.1. */
+static int
+offer(struct tls_ctx *c, unsigned protocols)
+{
+	static const unsigned char h2[] = "\2h2";
+
+	if (protocols != TLS_HTTP2)
+		return 1;
+	return SSL_CTX_set_alpn_protos(c->ssl, h2, sizeof(h2) - 1) == 0 ? 1 : -1;
+}
+
 struct tls_ctx *
 tls_client_new(const struct tls_client_opts *o, const char **error_r)
 {
@@ -162,7 +173,7 @@ tls_client_new(const struct tls_client_opts *o, const char **error_r)
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c->ssl, on_session);
 	if (tls_ctx_versions(c, o->conf->min_version, TLS_1_3, error_r) < 0 ||
-	    servers(c, o, error_r) < 0 || own(c, o, error_r) < 0)
+	    offer(c, o->protocols) < 0 || servers(c, o, error_r) < 0 || own(c, o, error_r) < 0)
 		tls_ctx_unref(&c);
 	ERR_clear_error();
 	return c;

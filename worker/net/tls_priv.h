@@ -41,6 +41,7 @@ struct tls_ctx {
 	SSL_CTX *ssl;
 	struct ws ws;
 	bool server, verify;
+	unsigned protocols; /* enum tls_protocol */
 	struct tls_store *store;
 	struct str trust_domain; /* SPIFFE; "" */
 	struct strs ids;

@@ -10,6 +10,7 @@
 #include "shm/base/clock.h"
 #include "shm/base/enc.h"
 #include "shm/base/num.h"
+#include "worker/grpc.h"
 #include "worker/net/tls.h"
 #include "worker/plan.h"
 #include "worker/websocket.h"

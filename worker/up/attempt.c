@@ -9,6 +9,7 @@
 #include "shm/base/clock.h"
 #include "worker/up/attempt.h"
 #include "worker/up/judge.h"
+#include "worker/up/shared.h"
 
 static void
 attempt_tell(struct attempt *a)
@@ -81,6 +82,7 @@ attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws)
 		list_del(n);
 	*a = (struct attempt){.up = u, .conf = *conf};
 	list_init(&a->node);
+	list_init(&a->waiter);
 	timer_init(&a->timer, attempt_deadline);
 	ws_on_free(ws, attempt_free, a);
 	return a;
@@ -149,20 +151,67 @@ attempt_xchg_event(struct xchg *x)
 	attempt_tell(x->owner);
 }
 
+/* What others waited for is there, or will not be. */
+static void
+attempt_dialled(struct attempt *a)
+{
+	if (!a->dialing)
+		return;
+	a->dialing = false;
+	pool_dialing(a->up->pool, a->to->row, -1);
+}
+
 static int
 attempt_cannot(struct attempt *a, enum reason why)
 {
+	attempt_dialled(a);
 	a->why = why;
 	a->state = ATTEMPT_FAILED;
 	return -1;
 }
 
+/* Exchanges of this service are had side by side. */
+static bool
+attempt_shares(const struct attempt *a)
+{
+	return a->conf.service && a->conf.service->protocol == SERVICE_HTTP2 &&
+	       !a->conf.own_connection && a->to->row != POOL_ROW_NONE;
+}
+
+static struct pool_limits
+attempt_limits(const struct attempt *a)
+{
+	const struct conf_service *s = a->conf.service;
+
+	return (struct pool_limits){
+	    (uint32_t)s->pool.idle, s->pool.idle_timeout, (uint32_t)s->pool.requests};
+}
+
+/* A new connection stands: from here on it is everybody's. */
+static int
+attempt_share(struct attempt *a)
+{
+	struct pool_limits l = attempt_limits(a);
+	const struct tls_facts *f = tls_facts(&a->c->h1.stream);
+
+	if (f && !str_eq(f->alpn, STR("h2"))) {
+		secure_failed(a, TLS_FAIL_ALPN, "the server does not speak HTTP/2");
+		return attempt_cannot(a, REASON_UPSTREAM_TLS);
+	}
+	a->shared = shared_new(a->up->pool, &a->c, &l);
+	attempt_dialled(a);
+	return a->shared ? 1 : attempt_cannot(a, REASON_CONNECT_FAILED);
+}
+
 static int
 attempt_ready(struct attempt *a)
 {
+	if (a->c && attempt_shares(a) && attempt_share(a) < 0)
+		return -1;
 	a->state = ATTEMPT_READY;
 	a->stood = true;
-	a->c->h1.x.owner = a;
+	if (a->c)
+		a->c->h1.x.owner = a;
 	attempt_phase(a, PHASE_NONE);
 	return 1;
 }
@@ -215,7 +264,8 @@ attempt_connected(struct stream *s)
 	rc = a->shaking ? attempt_shaken(a) : attempt_stand(a);
 	if (rc == 0)
 		return;
-	s->on_event = h1_conn_event;
+	if (a->c)
+		s->on_event = h1_conn_event;
 	attempt_tell(a);
 }
 
@@ -235,7 +285,8 @@ attempt_open(struct attempt *a, const struct pool_id *id)
 	if (!a->c->h1.stream.connecting)
 		rc = attempt_stand(a);
 	if (rc != 0) {
-		a->c->h1.stream.on_event = h1_conn_event;
+		if (a->c)
+			a->c->h1.stream.on_event = h1_conn_event;
 		return rc;
 	}
 	a->state = ATTEMPT_CONNECTING;
@@ -259,7 +310,8 @@ attempt_identity(struct attempt *a, struct pool_id *id_r)
 
 	if (to->tls) {
 		BUG_ON(!s || !a->conf.trust);
-		p = trust_profile(a->up->trust, &s->tls, a->conf.trust, &error);
+		p = trust_profile(a->up->trust, &s->tls, attempt_shares(a) ? TLS_HTTP2 : 0u,
+		    a->conf.trust, &error);
 		if (p)
 			id.secure = pool_secure(a->up->pool, to->row, to->incarnation, p,
 			    secure_name(&s->tls, to->host));
@@ -273,6 +325,25 @@ attempt_identity(struct attempt *a, struct pool_id *id_r)
 	return 1;
 }
 
+static void
+attempt_woken(struct list *waiter)
+{
+	struct attempt *a = container_of(waiter, struct attempt, waiter);
+
+	a->state = ATTEMPT_IDLE;
+	attempt_tell(a);
+}
+
+/* Another's connection is on its way: most of those who come at once can share it. */
+static int
+attempt_wait(struct attempt *a)
+{
+	a->state = ATTEMPT_CONNECTING;
+	pool_wait(a->up->pool, &a->waiter, attempt_woken);
+	attempt_phase(a, PHASE_CONNECT);
+	return 0;
+}
+
 int
 attempt_connect(struct attempt *a)
 {
@@ -280,7 +351,10 @@ attempt_connect(struct attempt *a)
 
 	switch (a->state) {
 	case ATTEMPT_READY:
-		return attempt_ready(a);
+		if (!a->shared || h2_room(&a->shared->h2) > 0)
+			return attempt_ready(a);
+		a->shared = NULL; /* others were quicker */
+		break;
 	case ATTEMPT_CONNECTING:
 		return 0;
 	case ATTEMPT_FAILED:
@@ -290,7 +364,18 @@ attempt_connect(struct attempt *a)
 	}
 	if (attempt_identity(a, &id) < 0)
 		return -1;
-	if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
+	if (!a->fresh && attempt_shares(a)) {
+		a->shared = shared_find(a->up->pool, &id);
+		if (a->shared) {
+			a->reused = true;
+			metric_add(a->up->metrics, M_PROC_UP_REUSED, 1);
+			return attempt_ready(a);
+		}
+		if (pool_dialing(a->up->pool, a->to->row, 0) > 0)
+			return attempt_wait(a);
+		a->dialing = true;
+		pool_dialing(a->up->pool, a->to->row, 1);
+	} else if (!a->fresh && !a->conf.own_connection && a->to->row != POOL_ROW_NONE) {
 		a->c = pool_get(a->up->pool, &id, !a->conf.idempotent || a->conf.body);
 		if (a->c) {
 			a->reused = true;
@@ -301,15 +386,31 @@ attempt_connect(struct attempt *a)
 }
 
 struct xchg *
+attempt_xchg(const struct attempt *a)
+{
+	if (a->hs)
+		return &a->hs->x;
+	return a->c ? &a->c->h1.x : NULL;
+}
+
+struct xchg *
 attempt_begin(struct attempt *a, struct head *rx)
 {
-	struct h1_conn *h = &a->c->h1;
+	struct xchg *x;
 
-	h1_conn_begin(h, rx);
-	h->x.owner = a;
-	h->x.on_event = attempt_xchg_event;
-	a->c->requests++;
-	return &h->x;
+	if (a->shared) {
+		a->hs = shared_begin(a->shared, rx);
+		a->shared = NULL;
+		if (!a->hs)
+			return NULL;
+	} else {
+		h1_conn_begin(&a->c->h1, rx);
+		a->c->requests++;
+	}
+	x = attempt_xchg(a);
+	x->owner = a;
+	x->on_event = attempt_xchg_event;
+	return x;
 }
 
 void
@@ -318,15 +419,20 @@ attempt_end(struct attempt *a, bool reusable)
 	struct up *u = a->up;
 
 	timer_stop(&a->timer);
+	attempt_dialled(a);
+	list_del(&a->waiter);
+	a->shared = NULL;
+	if (a->hs) {
+		a->hs->x.on_event = NULL;
+		h2_end(&a->hs);
+	}
 	if (a->c) {
 		struct xchg *x = &a->c->h1.x;
 
 		x->on_event = NULL;
 		if (reusable && a->conf.service && !a->conf.own_connection && x->rx_head &&
 		    x->ops->finish(x) == 1) {
-			const struct conf_service *s = a->conf.service;
-			struct pool_limits l = {(uint32_t)s->pool.idle, s->pool.idle_timeout,
-			    (uint32_t)s->pool.requests};
+			struct pool_limits l = attempt_limits(a);
 
 			pool_put(u->pool, &a->c, &l);
 		} else {
@@ -353,16 +459,23 @@ attempt_reason(struct attempt *a, enum reason why)
 	return REASON_UPSTREAM_TLS;
 }
 
+bool
+attempt_refused(const struct attempt *a)
+{
+	return a->hs && a->hs->refused;
+}
+
 enum retry
 attempt_failed(struct attempt *a, enum reason why)
 {
 	const struct conf_service *s = a->conf.service;
-	const struct xchg *x = a->c ? &a->c->h1.x : NULL;
+	const struct xchg *x = attempt_xchg(a);
+	bool looked_at = a->stood && !attempt_refused(a);
 	struct retry_facts f = {
-	    .connected = a->stood,
+	    .connected = looked_at,
 	    .reused = a->reused,
 	    .response = x && x->rx_any,
-	    .sent = a->stood && x && x->tx_any,
+	    .sent = looked_at && x && x->tx_any,
 	    .idempotent = a->conf.idempotent,
 	    .body_used = a->body_used,
 	    .over = a->timed_out || why == REASON_FIRST_BYTE_TIMEOUT || why == REASON_OVERLOADED,

@@ -31,7 +31,8 @@ enum attempt_state { ATTEMPT_IDLE, ATTEMPT_CONNECTING, ATTEMPT_READY, ATTEMPT_FA
 enum attempt_phase { PHASE_NONE, PHASE_CONNECT, PHASE_FIRST_BYTE, PHASE_IDLE };
 
 struct attempt {
-	struct list node; /* among the free ones */
+	struct list node;   /* among the free ones */
+	struct list waiter; /* among those that wait for another's connection to share */
 	struct up *up;
 	struct attempt_conf conf;
 	/* Something changed: connected, failed, timed out (a->why), or the exchange has news. */
@@ -41,6 +42,7 @@ struct attempt {
 	uint8_t state, phase;
 	bool reused, taken, timed_out, body_used, fresh, fresh_used, counted;
 	bool stood;      /* there was a connection, its handshake made */
+	bool dialing;    /* others wait for what it connects */
 	bool shaking;    /* TCP stands, TLS is on its way */
 	bool ours;       /* it failed for want of what is ours to have */
 	unsigned tries;  /* those that count */
@@ -50,8 +52,13 @@ struct attempt {
 	struct epset *set; /* held while `to` points into it */
 	const struct endpoint_ref *to;
 	struct endpoint_ref own; /* the gateway's own upstream */
-	struct upconn *c;
+	struct upconn *c;        /* its own connection; NULL: none, or a shared one */
+	struct shared *shared;   /* HTTP/2; looked at between connecting and beginning only */
+	struct h2_stream *hs;    /* its exchange there */
 };
+
+/* The exchange under way; NULL: none. */
+struct xchg *attempt_xchg(const struct attempt *a);
 
 /* Recycled; freed with ws. */
 struct attempt *attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws);
@@ -62,7 +69,7 @@ int attempt_pick(struct attempt *a, struct table *t) NODISCARD;
 void attempt_own(struct attempt *a, const struct addr *to, struct str name);
 /* A connection to a->to. 1 ready (a->c), 0 on its way (on_event), -1 failed (a->why). */
 int attempt_connect(struct attempt *a) NODISCARD;
-/* Begins the exchange on the ready connection. */
+/* Begins the exchange on the ready connection. NULL: it takes none after all. */
 struct xchg *attempt_begin(struct attempt *a, struct head *rx);
 /* The deadline that holds now; the whole request's holds in every phase. */
 void attempt_phase(struct attempt *a, enum attempt_phase phase);
@@ -70,6 +77,8 @@ void attempt_phase(struct attempt *a, enum attempt_phase phase);
 /* What to call it that the try ended so: an endpoint may say only after the handshake that it will
  * not have us. */
 enum reason attempt_reason(struct attempt *a, enum reason why);
+/* It ended before anybody looked at it (RFC 9113 8.7). Ask before attempt_failed. */
+bool attempt_refused(const struct attempt *a);
 /* The endpoint answered: its health is fine. */
 void attempt_answered(struct attempt *a, unsigned status, uint64_t first_byte_us);
 /* The try ended without a whole answer: counts against the endpoint where it is the endpoint's

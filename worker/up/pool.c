@@ -6,6 +6,7 @@
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 #include "worker/up/pool.h"
+#include "worker/up/shared.h"
 
 #define POOL_JUST_USED_MS 1000
 
@@ -15,6 +16,8 @@ static const struct h1_limits pool_limits = {
 
 struct pool_row {
 	struct list idle; /* next == NULL: never used */
+	struct list shared;
+	unsigned dialing;
 	unsigned n;
 	struct secure *secure; /* what TLS new connections speak; NULL: none so far */
 };
@@ -24,6 +27,11 @@ struct pool {
 	uint32_t rows;
 	struct pool_row *row; /* by arena row; untouched pages cost nothing */
 	struct list free;
+	struct list shared;
+	struct list waiting;
+	struct defer wake;
+	struct list woken;
+	void (*wake_fn)(struct list *waiter);
 	unsigned n_idle, n_secure;
 };
 
@@ -35,9 +43,24 @@ pool_row(struct pool *p, uint32_t row)
 	if (row >= p->rows)
 		return NULL;
 	r = &p->row[row];
-	if (!r->idle.next)
+	if (!r->idle.next) {
 		list_init(&r->idle);
+		list_init(&r->shared);
+	}
 	return r;
+}
+
+/* Who has to wait again does so behind the others. */
+static void
+pool_wake(struct defer *d)
+{
+	struct pool *p = container_of(d, struct pool, wake);
+	struct list *n;
+
+	while ((n = list_shift(&p->waiting)) != NULL)
+		list_push(&p->woken, n);
+	while ((n = list_shift(&p->woken)) != NULL)
+		p->wake_fn(n);
 }
 
 struct pool *
@@ -49,6 +72,10 @@ pool_new(struct up *u, uint32_t rows)
 	p->rows = rows;
 	p->row = xcalloc(rows, sizeof(*p->row));
 	list_init(&p->free);
+	list_init(&p->shared);
+	list_init(&p->waiting);
+	list_init(&p->woken);
+	defer_init(&p->wake, pool_wake);
 	return p;
 }
 
@@ -70,6 +97,8 @@ pool_free(struct pool **pp)
 		return;
 	/* Idle connections find the pool by this very pointer. */
 	pool_close_idle(p);
+	shared_close_all(p);
+	defer_cancel(&p->wake);
 	for (uint32_t i = 0; i < p->rows && p->n_secure > 0; i++)
 		pool_unsecure(p, &p->row[i]);
 	*pp = NULL;
@@ -158,6 +187,7 @@ pool_connect(struct pool *p, const struct pool_id *id, const struct addr *to, in
 	c->requests = 0;
 	c->peer_idle = 0;
 	c->greeting_n = 0;
+	c->shared = NULL;
 	if (stream_tcp_connect(&c->h1.stream, p->up->loop, to, h1_conn_event) < 0) {
 		*errno_r = c->h1.stream.err;
 		list_push(&p->free, &c->node);
@@ -242,7 +272,7 @@ pool_keep_ms(const struct upconn *c, const struct pool_limits *l)
 	return ms;
 }
 
-static bool
+bool
 pool_current(const struct pool *p, uint32_t row, uint32_t incarnation)
 {
 	struct endpoint_row *e = arena_endpoint(p->up->arena, row);
@@ -346,6 +376,52 @@ pool_secure(struct pool *p, uint32_t row, uint32_t incarnation, struct trust_pro
 	return r->secure;
 }
 
+struct list *
+pool_shared(struct pool *p, uint32_t row)
+{
+	struct pool_row *r = pool_row(p, row);
+
+	return r ? &r->shared : NULL;
+}
+
+struct list *
+pool_shared_all(struct pool *p)
+{
+	return &p->shared;
+}
+
+unsigned
+pool_dialing(struct pool *p, uint32_t row, int by)
+{
+	struct pool_row *r = pool_row(p, row);
+
+	if (!r)
+		return 0;
+	r->dialing += (unsigned)by;
+	if (by < 0 && !list_empty(&p->waiting))
+		loop_defer(p->up->loop, &p->wake);
+	return r->dialing;
+}
+
+void
+pool_wait(struct pool *p, struct list *waiter, void (*fn)(struct list *waiter))
+{
+	p->wake_fn = fn;
+	list_push(&p->waiting, waiter);
+}
+
+void
+pool_shared_idle(struct pool *p, bool idle)
+{
+	if (idle) {
+		metric_sub(p->up->metrics, M_PROC_UP_ACTIVE, 1);
+		metric_add(p->up->metrics, M_PROC_UP_IDLE, 1);
+	} else {
+		metric_sub(p->up->metrics, M_PROC_UP_IDLE, 1);
+		metric_add(p->up->metrics, M_PROC_UP_ACTIVE, 1);
+	}
+}
+
 static bool
 pool_any(const struct pool *p, const struct upconn *c)
 {
@@ -364,6 +440,7 @@ void
 pool_sweep(struct pool *p)
 {
 	pool_close_if(p, pool_stale);
+	shared_sweep(p);
 	for (uint32_t i = 0, left = p->n_secure; i < p->rows && left > 0; i++) {
 		struct pool_row *r = &p->row[i];
 

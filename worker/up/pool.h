@@ -16,6 +16,8 @@
 #include "worker/up/secure.h"
 #include "worker/up/up.h"
 
+struct shared;
+
 #define POOL_ROW_NONE UINT32_MAX /* not pooled: the gateway's own upstream */
 
 struct upconn {
@@ -30,6 +32,7 @@ struct upconn {
 	uint8_t greeting_n;  /* the PROXY header it began with: part of its identity */
 	char greeting[PROXY_HEADER_OUT];
 	struct secure *secure; /* NULL: plain; a reference */
+	struct shared *shared; /* shared.h: it carries exchanges side by side; NULL */
 };
 
 /* What a connection is: one is reused where it would be made alike. All borrowed. */
@@ -72,5 +75,17 @@ unsigned pool_idle(const struct pool *p); /* idle connections in all */
  * force any more. */
 void pool_sweep(struct pool *p);
 void pool_close_idle(struct pool *p);
+
+/* For shared.c: a row's shared connections (NULL: there is no such row), all of them; one is idle
+ * now, or not any more; is that incarnation the row's? */
+struct list *pool_shared(struct pool *p, uint32_t row);
+/* Connections to be shared that are on their way there: one more or fewer (0: just asked); when one
+ * comes to be, or will not, those that wait are told in a turn of their own. Returns how many. */
+unsigned pool_dialing(struct pool *p, uint32_t row, int by);
+/* Waits for that. fn is called once, from the loop, unless list_del(waiter) came first. */
+void pool_wait(struct pool *p, struct list *waiter, void (*fn)(struct list *waiter));
+struct list *pool_shared_all(struct pool *p);
+void pool_shared_idle(struct pool *p, bool idle);
+bool pool_current(const struct pool *p, uint32_t row, uint32_t incarnation);
 
 #endif

@@ -109,7 +109,8 @@ trust_look(const struct trust *t, struct trust_part *p, struct str *octets_r)
 }
 
 static struct digest
-trust_key(const struct conf_service_tls *conf, const struct trust_part v[TRUST_PARTS])
+trust_key(
+    const struct conf_service_tls *conf, unsigned protocols, const struct trust_part v[TRUST_PARTS])
 {
 	struct conf_service_tls nameless = *conf;
 	struct gbuf b = {0};
@@ -117,6 +118,7 @@ trust_key(const struct conf_service_tls *conf, const struct trust_part v[TRUST_P
 
 	nameless.server_name = STR_NONE;
 	fields_encode(&service_tls_fields, &nameless, &b);
+	gbuf_u32(&b, protocols);
 	for (unsigned i = 0; i < TRUST_PARTS; i++) {
 		gbuf_put(&b, &v[i].found, sizeof(v[i].found));
 		gbuf_put(&b, &v[i].digest, sizeof(v[i].digest));
@@ -149,10 +151,11 @@ trust_missing(const struct trust_part v[TRUST_PARTS], struct ws *ws)
 /* --- profiles --------------------------------------------------------------------------------- */
 
 static void
-trust_make(struct trust_profile *p, const struct conf_service_tls *conf,
+trust_make(struct trust_profile *p, const struct conf_service_tls *conf, unsigned protocols,
     const struct str octets[TRUST_PARTS])
 {
 	struct tls_client_opts o = {.conf = conf,
+	    .protocols = protocols,
 	    .ca = octets[TRUST_CA],
 	    .crl = octets[TRUST_CRL],
 	    .chain = octets[TRUST_CHAIN],
@@ -168,7 +171,7 @@ trust_make(struct trust_profile *p, const struct conf_service_tls *conf,
 }
 
 static struct trust_profile *
-trust_add(struct trust *t, const struct conf_service_tls *conf,
+trust_add(struct trust *t, const struct conf_service_tls *conf, unsigned protocols,
     const struct trust_part v[TRUST_PARTS], const struct str octets[TRUST_PARTS],
     const struct digest *key)
 {
@@ -183,7 +186,7 @@ trust_add(struct trust *t, const struct conf_service_tls *conf,
 		p->part[i] = v[i];
 		p->part[i].ref = ws_str(&p->ws, v[i].ref);
 	}
-	trust_make(p, conf, octets);
+	trust_make(p, conf, protocols, octets);
 	memcpy(&h, key->b, sizeof(h));
 	htab_put(&t->by_key, &p->node, h);
 	list_push(&t->used, &p->used);
@@ -199,7 +202,7 @@ trust_same(const struct hnode *n, const void *key)
 }
 
 static struct trust_profile *
-trust_find(struct trust *t, const struct conf_service_tls *conf)
+trust_find(struct trust *t, const struct conf_service_tls *conf, unsigned protocols)
 {
 	struct trust_part v[TRUST_PARTS];
 	struct str octets[TRUST_PARTS];
@@ -213,7 +216,7 @@ trust_find(struct trust *t, const struct conf_service_tls *conf)
 	trust_parts(conf, v, &ws);
 	for (unsigned i = 0; i < TRUST_PARTS; i++)
 		trust_look(t, &v[i], &octets[i]);
-	key = trust_key(conf, v);
+	key = trust_key(conf, protocols, v);
 	memcpy(&h, key.b, sizeof(h));
 	n = htab_get(&t->by_key, h, trust_same, &key);
 	if (n) {
@@ -221,22 +224,22 @@ trust_find(struct trust *t, const struct conf_service_tls *conf)
 		list_del(&p->used);
 		list_push(&t->used, &p->used);
 	} else {
-		p = trust_add(t, conf, v, octets, &key);
+		p = trust_add(t, conf, protocols, v, octets, &key);
 	}
 	ws_free(&ws);
 	return p;
 }
 
 struct trust_profile *
-trust_profile(struct trust *t, const struct conf_service_tls *conf, struct trust_memo *memo,
-    const char **error_r)
+trust_profile(struct trust *t, const struct conf_service_tls *conf, unsigned protocols,
+    struct trust_memo *memo, const char **error_r)
 {
 	if (unlikely(memo->serial != t->serial)) {
 		if (!t->bundle) {
 			*error_r = "certificates and keys have not come yet";
 			return NULL;
 		}
-		memo->profile = trust_find(t, conf);
+		memo->profile = trust_find(t, conf, protocols);
 		memo->serial = t->serial;
 	}
 	if (memo->profile->tls)

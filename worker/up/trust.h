@@ -49,10 +49,10 @@ struct trust *trust_new(void);
 void trust_free(struct trust **t);
 /* The bundle from now on: a reference is taken. Profiles whose parts changed are forgotten. */
 void trust_adopt(struct trust *t, struct bundle *b);
-/* The profile for these settings, borrowed. NULL with *error_r: no bundle yet, something it does
- * not have, or settings that are no good. */
+/* The profile for these settings and protocols (enum tls_protocol), borrowed. NULL with *error_r:
+ * no bundle yet, something it does not have, or settings that are no good. */
 struct trust_profile *trust_profile(struct trust *t, const struct conf_service_tls *conf,
-    struct trust_memo *memo, const char **error_r);
+    unsigned protocols, struct trust_memo *memo, const char **error_r);
 struct trust_profile *trust_ref(struct trust_profile *p);
 void trust_unref(struct trust_profile **p);
 unsigned trust_count(const struct trust *t);

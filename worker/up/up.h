@@ -11,10 +11,11 @@
 #include "shm/base/loop.h"
 #include "shm/metric.h"
 
-struct bundle; /* conf/bundle.h */
-struct epset;  /* endpoints.h */
-struct pool;   /* pool.h */
-struct trust;  /* trust.h */
+struct bundle;  /* conf/bundle.h */
+struct epset;   /* endpoints.h */
+struct h2_pool; /* worker/http/h2.h */
+struct pool;    /* pool.h */
+struct trust;   /* trust.h */
 
 struct up {
 	struct loop *loop;
@@ -23,6 +24,7 @@ struct up {
 	struct metrics *metrics;
 	struct buf_pool *bufs;
 
+	struct h2_pool *h2; /* the worker's */
 	struct pool *pool;
 	struct trust *trust;
 	uint64_t tls_logged_ms; /* a TLS failure */

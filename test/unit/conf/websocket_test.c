@@ -4,6 +4,7 @@
  */
 #include "test/unit/harness.h"
 
+#include "conf/origin.h"
 #include "conf/websocket.h"
 
 static void
@@ -17,9 +18,9 @@ patterns(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(good); i++)
-		assert_null(websocket_origin_wrong(str_of(good[i])));
+		assert_null(origin_wrong(str_of(good[i])));
 	for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
-		assert_non_null(websocket_origin_wrong(str_of(bad[i])));
+		assert_non_null(origin_wrong(str_of(bad[i])));
 }
 
 static void

@@ -266,7 +266,7 @@ nothing_is_shown_before_a_bundle_came(void **state)
 
 	(void)state;
 	assert_string_equal(shown("a.test"), "");
-	assert_null(keyring_profile(w.keyring, &conf.tls, &error));
+	assert_null(keyring_profile(w.keyring, &conf.tls, TLS_HTTP1, &error));
 	assert_non_null(strstr(error, "no certificates"));
 	assert_null(keyring_bundle(w.keyring));
 	offer(0);
@@ -497,7 +497,7 @@ static struct tls_ctx *
 profile(void)
 {
 	const char *error = NULL;
-	struct tls_ctx *c = keyring_profile(w.keyring, &conf.tls, &error);
+	struct tls_ctx *c = keyring_profile(w.keyring, &conf.tls, TLS_HTTP1, &error);
 
 	if (c == NULL)
 		fail_msg("%s", error);
@@ -545,11 +545,11 @@ trust_and_tickets_are_part_of_it(void **state)
 	conf.tls.client.crl = STR("/crl");
 	conf.tls.client.mode = TLS_CLIENT_REQUIRED;
 	offer(0);
-	assert_null(keyring_profile(w.keyring, &conf.tls, &error));
+	assert_null(keyring_profile(w.keyring, &conf.tls, TLS_HTTP1, &error));
 	assert_non_null(strstr(error, "client.ca"));
 	blob(BUNDLE_CHAIN, "file:/ca", "authority");
 	offer(0);
-	assert_null(keyring_profile(w.keyring, &conf.tls, &error));
+	assert_null(keyring_profile(w.keyring, &conf.tls, TLS_HTTP1, &error));
 	assert_non_null(strstr(error, "client.crl"));
 	blob(BUNDLE_CHAIN, "file:/ca", "authority");
 	blob(BUNDLE_CRL, "file:/crl", "list 1");
@@ -596,7 +596,7 @@ settings_nobody_takes_are_said(void **state)
 	(void)state;
 	offer(0);
 	conf.tls.groups = STR("nonsense");
-	assert_null(keyring_profile(w.keyring, &conf.tls, &error));
+	assert_null(keyring_profile(w.keyring, &conf.tls, TLS_HTTP1, &error));
 	assert_string_equal(error, "groups: no such group");
 }
 

@@ -23,7 +23,7 @@ struct fixture {
 	int peer;
 };
 
-static bool
+static enum h1_begin
 on_begin(struct h1_conn *h)
 {
 	struct side *s = container_of(h, struct side, h1);
@@ -31,7 +31,7 @@ on_begin(struct h1_conn *h)
 	s->begins++;
 	head_init(&s->rx, &s->ws, true);
 	h->x.rx = &s->rx;
-	return true;
+	return H1_BEGIN;
 }
 
 static void

@@ -88,6 +88,13 @@ control_octets_are_found_at_any_place(void **state)
 			assert_int_equal(octet_ctl(s, 0, sizeof(s)), ctl ? at : sizeof(s));
 			assert_int_equal(octet_ctl(s, at, sizeof(s)), ctl ? at : sizeof(s));
 			assert_int_equal(octet_text(str_n(s, sizeof(s))), !ctl || c == 9);
+			/* Lengths that are no multiple of what is looked at in one go. */
+			for (size_t n = at + 1; n <= sizeof(s); n += 3)
+				assert_int_equal(octet_ctl(s, at / 2, n), ctl ? at : n);
+			if (at > 0) { /* one before where it begins is not asked for */
+				s[at - 1] = '\t';
+				assert_int_equal(octet_ctl(s, at, sizeof(s)), ctl ? at : sizeof(s));
+			}
 		}
 	}
 	assert_int_equal(octet_ctl(s, 3, 3), 3);

@@ -61,6 +61,12 @@ bad(const char *text, const char *words)
 		fail_msg("%s\nnot in: %.*s", words, STR_ARG(errors));
 }
 
+static const unsigned rows = 0
+#define POLICY(name) +1
+#include "worker/policy/policies.def"
+#undef POLICY
+    ;
+
 static void
 every_policy_is_whole(void **state)
 {
@@ -79,7 +85,7 @@ every_policy_is_whole(void **state)
 		for (unsigned i = 0; i < t->fields->n; i++)
 			assert_true(strlen(t->fields->v[i].help) > 10);
 	}
-	assert_int_equal(n, 7);
+	assert_int_equal(n, rows);
 }
 
 static void

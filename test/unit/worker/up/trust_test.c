@@ -71,7 +71,7 @@ get(struct fixture *f, const struct conf_service_tls *conf, struct trust_memo *m
 	struct trust_memo once = {0};
 
 	f->error = "";
-	return trust_profile(f->t, conf, memo ? memo : &once, &f->error);
+	return trust_profile(f->t, conf, 0, memo ? memo : &once, &f->error);
 }
 
 static void

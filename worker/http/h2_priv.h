@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the HTTP/2 codec share:
+ *
+ *	h2_conn.c	life of a connection, reading, who is told what
+ *	h2_rx.c		what nghttp2 has received: frames into streams
+ *	h2_tx.c		what goes out: heads, payload, the buffer
+ *	h2_head.c	fields into struct head, struct head into fields
+ */
+#ifndef GW_H2_PRIV_H
+#define GW_H2_PRIV_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "worker/http/h2.h"
+
+/* Payload that was received. */
+struct h2_piece {
+	struct h2_piece *next;
+	struct buf b;
+};
+
+struct h2_pool {
+	struct loop *loop;
+	struct buf_pool *bufs;
+	nghttp2_session_callbacks *callbacks;
+	nghttp2_option *option;
+	struct list free; /* struct h2_stream, by node */
+	struct h2_piece *free_piece;
+};
+
+/* h2_conn.c */
+struct h2_stream *h2_stream_new(struct h2_conn *c, int32_t id);
+/* Its owner is told when the turn comes to it. */
+void h2_news(struct h2_stream *s);
+/* Once more of this; past what is allowed the session ends: false. */
+bool h2_count(struct h2_conn *c, enum h2_abuse what);
+/* So many of it are an answer to what was sent, or otherwise in order. */
+void h2_earn(struct h2_conn *c, enum h2_abuse what, uint32_t n);
+/* The exchange is broken off: `why` unless one is known. */
+void h2_break(struct h2_stream *s, enum reason why);
+void h2_fail(struct h2_conn *c);
+
+/* h2_rx.c */
+void h2_rx_callbacks(nghttp2_session_callbacks *cb);
+int h2_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS]);
+void h2_rx_consume(struct xchg *x, size_t n);
+void h2_raw_begin(struct xchg *x);
+struct str h2_raw_data(struct xchg *x);
+int h2_raw_fill(struct xchg *x);
+void h2_rx_drop(struct h2_stream *s); /* what is held, credit included */
+
+/* h2_tx.c */
+void h2_tx_callbacks(nghttp2_session_callbacks *cb);
+int h2_tx_head(struct xchg *x, struct head *h, const struct xchg_send *how);
+ssize_t h2_tx_body(struct xchg *x, const struct iovec *v, int n, bool last);
+int h2_tx_interim(struct xchg *x, unsigned status);
+/* Lets nghttp2 write into the buffer, and the buffer into the socket. */
+void h2_tx_pump(struct h2_conn *c);
+void h2_tx_soon(struct h2_conn *c);
+extern const struct xchg_ops h2_xchg_ops;
+
+/* h2_head.c */
+/* A field as it came, `literal`: never to be indexed. 1; 0 it is left out (over a limit: s->x.why
+ * is set). */
+int h2_field(struct h2_stream *s, struct str name, struct str value, bool literal);
+/* The head is whole: 1 or -1 with x->why. */
+int h2_head_done(struct h2_stream *s, bool end);
+/* Does this answer open what an extended CONNECT asked for? */
+bool h2_is_opened(const struct h2_stream *s, const struct head *h);
+/* Fields of our head for nghttp2: NULL, no memory left or not fit for a head. `lent`: the frame is
+ * made while the head lives, so that nothing needs to be copied. */
+nghttp2_nv *h2_fields(const struct h2_stream *s, const struct head *h, bool lent, size_t *n_r);
+nghttp2_nv *h2_trailers(const struct head *h, size_t *n_r);
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What goes out. nghttp2 says which frame is next and how long a DATA frame may be; frames gather
+ * in one buffer, so that the answers of a turn leave in one write. Payload that does not fit in
+ * there any more goes to the socket from where it lies.
+ */
+#include "worker/http/h2_priv.h"
+
+#include "shm/base/base.h"
+#include "shm/base/bug.h"
+
+#define H2_FRAME_HEAD 9
+#define H2_OUT_MOST   (64u * 1024) /* waiting for the socket; then nothing more is asked for */
+
+/* --- the buffer ------------------------------------------------------------------------------- */
+
+static void
+out_dead(struct h2_conn *c)
+{
+	buf_give(&c->out, c->pool->bufs);
+	h2_fail(c);
+}
+
+/* Whatever the socket takes of the buffer and of `v` behind it; what it does not take of v is
+ * copied. */
+static void
+out_write(struct h2_conn *c, const struct iovec *v, int n)
+{
+	struct iovec all[XCHG_PARTS + 2];
+	uint32_t had = buf_len(&c->out);
+	size_t behind;
+	ssize_t w = 0;
+	int k = 0;
+
+	if (had > 0)
+		all[k++] = (struct iovec){c->out.p + c->out.r, had};
+	for (int i = 0; i < n; i++)
+		all[k++] = v[i];
+	if (k > 0 && c->stream->writable && !c->stream->connecting)
+		w = stream_write(c->stream, all, k);
+	if (w < 0 && w != STREAM_AGAIN) {
+		out_dead(c);
+		return;
+	}
+	w = MAX(w, 0);
+	c->tx_bytes += (uint64_t)w;
+	buf_eat(&c->out, (uint32_t)MIN((size_t)w, (size_t)had));
+	behind = (size_t)w > had ? (size_t)w - had : 0;
+	for (int i = 0; i < n; i++) {
+		size_t skip = MIN(behind, v[i].iov_len), left = v[i].iov_len - skip;
+
+		behind -= skip;
+		if (left == 0)
+			continue;
+		if (c->out.r > 0)
+			buf_compact(&c->out);
+		buf_take(&c->out, c->pool->bufs,
+		    MAX(buf_len(&c->out) + (uint32_t)left, c->pool->bufs->size));
+		(void)buf_put(&c->out, (const char *)v[i].iov_base + skip, (uint32_t)left);
+	}
+	if (buf_len(&c->out) == 0)
+		buf_give(&c->out, c->pool->bufs);
+}
+
+static void
+out_put(struct h2_conn *c, const struct iovec *v, int n)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < n; i++)
+		total += v[i].iov_len;
+	buf_take(&c->out, c->pool->bufs, c->pool->bufs->size);
+	if (total > buf_room(&c->out)) {
+		out_write(c, v, n);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		(void)buf_put(&c->out, v[i].iov_base, (uint32_t)v[i].iov_len);
+}
+
+bool
+h2_conn_flushed(const struct h2_conn *c)
+{
+	return buf_len(&c->out) == 0 &&
+	       (!c->session || !nghttp2_session_want_write(c->session) || c->failed);
+}
+
+/* Room came, in the socket or in a window: those that were cut short may offer again. */
+static void
+out_tell(struct h2_conn *c)
+{
+	list_each (n, &c->streams) {
+		struct h2_stream *s = container_of(n, struct h2_stream, node);
+
+		if (s->blocked && s->v == NULL) {
+			s->blocked = false;
+			h2_news(s);
+		}
+	}
+}
+
+static void
+ask(struct h2_conn *c)
+{
+	while (!c->failed && (c->lent || buf_len(&c->out) < H2_OUT_MOST)) {
+		const uint8_t *p;
+		ssize_t n = nghttp2_session_mem_send(c->session, &p);
+		struct iovec v;
+
+		if (n < 0)
+			h2_fail(c);
+		if (n <= 0)
+			return;
+		v = (struct iovec){(void *)(uintptr_t)p, (size_t)n};
+		out_put(c, &v, 1);
+	}
+}
+
+void
+h2_tx_pump(struct h2_conn *c)
+{
+	bool was_full = buf_len(&c->out) > 0 && !c->stream->writable;
+
+	if (!c->session || c->failed)
+		return;
+	ask(c);
+	if (buf_len(&c->out) > 0 && !c->failed)
+		out_write(c, NULL, 0);
+	if (!was_full && buf_len(&c->out) == 0)
+		out_tell(c);
+}
+
+void
+h2_conn_push(struct h2_conn *c)
+{
+	h2_tx_pump(c);
+}
+
+void
+h2_tx_soon(struct h2_conn *c)
+{
+	if (!c->feeding)
+		loop_defer(c->pool->loop, &c->flush);
+}
+
+/* --- payload ---------------------------------------------------------------------------------- */
+
+static ssize_t
+on_read(nghttp2_session *session UNUSED, int32_t id UNUSED, uint8_t *buf UNUSED, size_t most,
+    uint32_t *flags, nghttp2_data_source *source, void *arg UNUSED)
+{
+	struct h2_stream *s = source->ptr;
+	size_t left = s->offered - s->taken, n = MIN(left, most);
+
+	if (n == 0 && !(s->last && s->v != NULL)) {
+		s->deferred = true;
+		return NGHTTP2_ERR_DEFERRED;
+	}
+	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+	if (s->last && n == left) {
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+		if (s->x.tx->n_trailers > 0)
+			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+	}
+	return (ssize_t)n;
+}
+
+/* The next n octets of what is offered. */
+static int
+gather(struct h2_stream *s, size_t n, struct iovec out[XCHG_PARTS])
+{
+	int k = 0;
+
+	while (n > 0 && s->n_v > 0) {
+		size_t part = MIN(s->v->iov_len - s->v_at, n);
+
+		if (part > 0)
+			out[k++] = (struct iovec){(char *)s->v->iov_base + s->v_at, part};
+		s->v_at += part;
+		n -= part;
+		if (s->v_at == s->v->iov_len) {
+			s->v++;
+			s->n_v--;
+			s->v_at = 0;
+		}
+	}
+	return k;
+}
+
+static int
+on_send_data(nghttp2_session *session UNUSED, nghttp2_frame *frame, const uint8_t *head, size_t n,
+    nghttp2_data_source *source, void *arg)
+{
+	struct iovec v[XCHG_PARTS + 1];
+	struct h2_stream *s = source->ptr;
+	struct h2_conn *c = arg;
+	int k;
+
+	v[0] = (struct iovec){(void *)(uintptr_t)head, H2_FRAME_HEAD};
+	k = 1 + gather(s, n, v + 1);
+	s->taken += n;
+	s->x.tx_any = true;
+	s->x.tx_bytes += n + H2_FRAME_HEAD;
+	out_put(c, v, k);
+	/* What a receiver says to payload: some send an update for each 4 KiB, and a PING with it.
+	 */
+	h2_earn(c, H2_ABUSE_WINDOWS, 2 + (uint32_t)(n / 1024));
+	h2_earn(c, H2_ABUSE_PINGS, 1);
+	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+		s->tx_open = false;
+	return c->failed ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+/* Those with which exchanges end for our or the other side's reasons say nothing about this peer.
+ */
+static bool
+peers_fault(uint32_t code)
+{
+	return code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL &&
+	       code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_REFUSED_STREAM;
+}
+
+static int
+on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+	struct h2_stream *s = frame->hd.stream_id > 0 ? nghttp2_session_get_stream_user_data(
+							    session, frame->hd.stream_id)
+						      : NULL;
+
+	if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code))
+		(void)h2_count(arg, H2_ABUSE_RESETS_OUT);
+	if (frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	((struct h2_conn *)arg)->lent = false;
+	if (!s)
+		return 0;
+	s->x.tx_any = true;
+	s->x.tx_bytes += H2_FRAME_HEAD + frame->hd.length;
+	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+		s->tx_open = false;
+	return 0;
+}
+
+static int
+on_not_sent(nghttp2_session *session UNUSED, const nghttp2_frame *frame, int code UNUSED, void *arg)
+{
+	struct h2_conn *c = arg;
+
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		c->lent = false;
+	return 0;
+}
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+/* Nothing goes to nghttp2 before the first payload or its absence is known: a head without any ends
+ * the stream itself. */
+int
+h2_tx_head(struct xchg *x, struct head *h, const struct xchg_send *how)
+{
+	struct h2_stream *s = h2_stream_of(x);
+
+	if (h->body == BODY_EOF || h2_is_opened(s, h))
+		h->body = BODY_CHUNKED;
+	x->tx = h;
+	x->tx_head = true;
+	s->how = *how;
+	return 1;
+}
+
+static int
+submit_fields(struct h2_stream *s, nghttp2_nv *v, size_t n, nghttp2_data_provider *body)
+{
+	nghttp2_session *session = s->c->session;
+
+	if (s->c->server)
+		return nghttp2_submit_response(session, s->id, v, n, body) == 0 ? 1 : -1;
+	s->id = nghttp2_submit_request(session, NULL, v, n, body, s);
+	if (s->id > 0)
+		return 1;
+	s->id = 0;
+	return -1;
+}
+
+/* Will the frame be made as soon as nghttp2 is asked? Else the head may be gone before. A request
+ * waits where the peer allows fewer than it did when this one began. */
+static bool
+may_lend(const struct h2_conn *c)
+{
+	return c->server || c->n_streams <= nghttp2_session_get_remote_settings(c->session,
+						NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+static int
+submit(struct h2_stream *s, bool bare)
+{
+	bool lend = may_lend(s->c);
+	nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
+	size_t n = 0;
+	nghttp2_nv *v = h2_fields(s, s->x.tx, lend, &n);
+
+	if (v == NULL || submit_fields(s, v, n, bare ? NULL : &body) < 0)
+		return -1;
+	s->submitted = true;
+	s->c->lent = lend;
+	return 1;
+}
+
+/* Behind the last payload. */
+static int
+submit_trailers(struct h2_stream *s)
+{
+	size_t n = 0;
+	nghttp2_nv *v = h2_trailers(s->x.tx, &n);
+
+	return v && nghttp2_submit_trailer(s->c->session, s->id, v, n) == 0 ? 1 : -1;
+}
+
+static bool
+bodiless(const struct h2_stream *s)
+{
+	return s->x.tx->body == BODY_NONE;
+}
+
+static ssize_t
+offer(struct h2_stream *s, const struct iovec *v, int n, size_t total, bool last)
+{
+	struct h2_conn *c = s->c;
+	static const struct iovec nothing;
+	bool whole;
+
+	s->v = n > 0 ? v : &nothing;
+	s->n_v = n;
+	s->v_at = s->taken = 0;
+	s->offered = total;
+	s->last = last;
+	if (s->deferred) {
+		s->deferred = false;
+		(void)nghttp2_session_resume_data(c->session, s->id);
+	}
+	ask(c);
+	whole = s->taken == total;
+	s->v = NULL;
+	s->n_v = 0;
+	s->offered = s->taken;
+	s->blocked = !whole || (last && s->tx_open);
+	return (ssize_t)s->taken;
+}
+
+static size_t
+length(const struct iovec *v, int n)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < n; i++)
+		total += v[i].iov_len;
+	return total;
+}
+
+/* The last octet was taken: trailers, or the end that nghttp2 has sent with it. */
+static int
+finish_sending(struct h2_stream *s)
+{
+	if (s->tx_open && !s->reset && s->x.tx->n_trailers > 0 && !s->trailed) {
+		s->trailed = true;
+		if (submit_trailers(s) < 0)
+			return -1;
+		ask(s->c);
+	}
+	s->x.tx_end = !s->tx_open && !s->x.gone;
+	return 1;
+}
+
+ssize_t
+h2_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
+{
+	struct h2_stream *s = h2_stream_of(x);
+	size_t total = length(v, n), dropped = bodiless(s) ? total : 0;
+	struct h2_conn *c = s->c;
+	ssize_t took = 0;
+
+	if (s->reset || c->failed || !c->session)
+		return -1;
+	if (buf_len(&c->out) >= H2_OUT_MOST || (!c->stream->writable && buf_len(&c->out) > 0)) {
+		s->blocked = true;
+		return 0;
+	}
+	total -= dropped;
+	if (!s->submitted && submit(s, last && total == 0 && x->tx->n_trailers == 0) < 0)
+		return -1;
+	if (s->tx_open)
+		took = offer(s, dropped ? NULL : v, dropped ? 0 : n, total, last);
+	h2_tx_soon(c);
+	if (last && (size_t)took == total && finish_sending(s) < 0)
+		return -1;
+	/* The stream may be closed by now: that was its end. */
+	return x->tx_end || (!c->failed && !s->reset) ? took + (ssize_t)dropped : -1;
+}
+
+int
+h2_tx_interim(struct xchg *x, unsigned status)
+{
+	struct h2_stream *s = h2_stream_of(x);
+	nghttp2_nv v = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "100", 7, 3, 0};
+
+	BUG_ON(status != 100 || x->tx_head);
+	if (s->reset || s->c->failed ||
+	    nghttp2_submit_headers(s->c->session, 0, s->id, NULL, &v, 1, NULL) != 0)
+		return -1;
+	h2_tx_soon(s->c);
+	return 1;
+}
+
+static int
+h2_finish(struct xchg *x UNUSED)
+{
+	return 0; /* a stream carries one exchange */
+}
+
+const struct xchg_ops h2_xchg_ops = {
+    .send_head = h2_tx_head,
+    .send_body = h2_tx_body,
+    .send_interim = h2_tx_interim,
+    .peek = h2_rx_peek,
+    .consume = h2_rx_consume,
+    .finish = h2_finish,
+    .raw_begin = h2_raw_begin,
+    .raw_data = h2_raw_data,
+    .raw_fill = h2_raw_fill,
+    .raw_eat = h2_rx_consume,
+};
+
+void
+h2_tx_callbacks(nghttp2_session_callbacks *cb)
+{
+	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_not_sent);
+}
