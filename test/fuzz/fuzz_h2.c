@@ -120,9 +120,8 @@ on_event(struct xchg *x)
 {
 	struct side *d = x->owner;
 	struct iovec v[XCHG_PARTS];
-	int n;
 
-	while ((f.mode & LAZY) == 0 && (n = x->ops->peek(x, v)) > 0)
+	while ((f.mode & LAZY) == 0 && x->ops->peek(x, v) > 0)
 		x->ops->consume(x, v[0].iov_len);
 	if (x->rx_head)
 		check_clean(x->rx);

@@ -23,6 +23,7 @@
 
 #define H2_PREFACE   "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define H2_PREFACE_N 24
+#define H2_HEADS     16 /* heads of the largest size that a connection's requests may hold together */
 
 struct h2_limits {
 	uint32_t headers; /* octets of a decoded head, 32 more for each field (RFC 9113 6.5.2) */
@@ -57,6 +58,7 @@ struct h2_stream {
 	struct list news;   /* among those with something to tell */
 	int32_t id;         /* 0: the request was not sent yet */
 	uint32_t head_size; /* decoded so far */
+	uint32_t head_held; /* and kept: its part of the connection's heads */
 	uint32_t head_count;
 	bool rx_open, tx_open; /* END_STREAM has not come, has not gone */
 	bool rx_whole;         /* END_STREAM came */
@@ -95,6 +97,7 @@ struct h2_conn {
 	uint32_t n_streams;
 	struct buf out;
 	struct defer flush, tell;
+	uint64_t head_octets;  /* that streams hold, as head_size */
 	uint32_t begun;        /* exchanges, ever */
 	uint32_t heads;        /* sent */
 	int32_t last_id;       /* of the peer's newest */

@@ -131,6 +131,7 @@ h2_end(struct h2_stream **sp)
 
 	*sp = NULL;
 	h2_rx_drop(s);
+	c->head_octets -= s->head_held;
 	if (s->rx_whole && !s->tx_open &&
 	    !s->x.gone) /* one that is given up for each that was wanted */
 		h2_earn(c, H2_ABUSE_RESETS_IN, 1);
@@ -369,6 +370,7 @@ conn_blank(struct h2_conn *c)
 	c->n_streams = c->begun = c->heads = 0;
 	c->heading = NULL;
 	c->last_id = 0;
+	c->head_octets = 0;
 	c->out = (struct buf){0};
 	c->rx_bytes = c->tx_bytes = 0;
 	c->window_start = clock_ms();

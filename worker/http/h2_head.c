@@ -122,7 +122,10 @@ h2_field(struct h2_stream *s, struct str name, struct str value, bool literal)
 	s->head_size += (uint32_t)(name.n + value.n) + FIELD_COST;
 	if (s->x.why || !h || s->reset)
 		return 0;
-	if (s->head_size > l->headers || ++s->head_count > l->count)
+	s->head_held += (uint32_t)(name.n + value.n) + FIELD_COST;
+	s->c->head_octets += (uint32_t)(name.n + value.n) + FIELD_COST;
+	if (s->head_size > l->headers || s->c->head_octets > H2_HEADS * l->headers ||
+	    ++s->head_count > l->count)
 		return refuse(s, REASON_HEADERS_TOO_LARGE);
 	if (name.n == 0 || !octet_text(value))
 		return refuse(s, REASON_BAD_HEADER);

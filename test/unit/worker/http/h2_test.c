@@ -525,6 +525,42 @@ a_large_head_is_noted(void **state)
 	assert_int_equal(d->rx.status, 431);
 }
 
+/* what heads hold is bounded for a connection too, and comes back with their streams. */
+static void
+heads_are_bounded_together(void **state)
+{
+	struct xchg_send how = {.target = STR("/")};
+	unsigned large = 0;
+	char value[12000];
+
+	(void)state;
+	fx->keep = true;
+	memset(value, 'v', sizeof(value));
+	for (unsigned i = 0; i < 30; i++) {
+		struct side *d = &fx->out[fx->n_out++];
+
+		ws_init(&d->ws, NULL, 0);
+		head_init(&d->rx, &d->ws, false);
+		head_init(&d->tx, &d->ws, true);
+		d->tx.method_text = STR("GET");
+		assert_true(head_add(&d->tx, STR("host"), STR("h")));
+		assert_true(head_add(&d->tx, STR("x-large"), str_n(value, sizeof(value))));
+		d->s = h2_begin(&fx->client, &d->rx);
+		d->s->x.owner = d;
+		d->s->x.on_event = on_event;
+		assert_int_equal(d->s->x.ops->send_head(&d->s->x, &d->tx, &how), 1);
+		give(d);
+		turns(20);
+	}
+	assert_int_equal(fx->n_in, 30);
+	for (unsigned i = 0; i < 30; i++)
+		large += fx->in[i].s->x.why == REASON_HEADERS_TOO_LARGE;
+	assert_in_range(large, 5, 20);
+	for (unsigned i = 0; i < 30; i++)
+		h2_end(&fx->in[i].s);
+	assert_int_equal(fx->server.head_octets, 0);
+}
+
 /* Rapid reset: requests begun and dropped. */
 static void
 resets_come_to_an_end(void **state)
@@ -594,6 +630,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(who_is_refused_may_ask_again, setup, teardown),
     TEST_WITH(a_drained_connection_finishes, setup, teardown),
     TEST_WITH(a_large_head_is_noted, setup, teardown),
+    TEST_WITH(heads_are_bounded_together, setup, teardown),
     TEST_WITH(resets_come_to_an_end, setup, teardown),
     TEST_WITH(the_peers_end_is_told, setup, teardown),
     TEST_WITH(garbage_ends_it, setup, teardown),
