@@ -446,6 +446,12 @@ conn_after(struct conn *c, unsigned after)
 		conn_close(c, after == AFTER_RESET);
 }
 
+static bool
+conn_quiet(const struct conn *c)
+{
+	return list_empty(&c->h1.again.node) && (c->h2 == NULL || conn_h2_quiet(c));
+}
+
 /* Kept open and silent; one that has sent octets already gets its answer first. */
 void
 conn_close_idle(struct worker *w)
@@ -453,8 +459,10 @@ conn_close_idle(struct worker *w)
 	list_each_safe (n, &w->conns[CONN_IDLE]) {
 		struct conn *c = container_of(n, struct conn, node);
 
-		if (list_empty(&c->h1.again.node))
+		if (conn_quiet(c))
 			conn_close(c, false);
+		else if (c->h2)
+			conn_h2_drain(c);
 	}
 }
 
@@ -464,7 +472,7 @@ conn_shed_idle(struct worker *w)
 	list_each (n, &w->conns[CONN_IDLE]) {
 		struct conn *c = container_of(n, struct conn, node);
 
-		if (!list_empty(&c->h1.again.node))
+		if (!conn_quiet(c))
 			continue;
 		metric_add(w->metrics, M_PROC_CONNS_REFUSED, 1);
 		conn_close(c, false);

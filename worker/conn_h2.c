@@ -22,6 +22,7 @@ struct conn_h2 {
 	struct conn *carrier;
 	struct list members; /* struct conn, by mate */
 	uint64_t since_ms;
+	bool said; /* why it was ended */
 };
 
 int
@@ -136,9 +137,11 @@ carrier_look(struct h2_conn *h)
 
 	if (h->n_streams > 0)
 		return;
-	if (h->calm)
+	if (h->calm && !f->said) {
+		f->said = true;
 		say_abuse(c, h);
-	if (h->failed || h->eof || (h->draining && h2_conn_flushed(h)))
+	}
+	if (h->failed || ((h->eof || h->draining) && h2_conn_flushed(h)))
 		conn_shut(c);
 	else
 		conn_set_idle(c);
@@ -188,7 +191,11 @@ upgrade_settings(const struct head *h, char out[SETTINGS_MAX])
 {
 	const struct hdr *f = head_find(h, STR("HTTP2-Settings"));
 
-	return f && !head_next(h, f) ? enc_unbase64url(f->value, out, SETTINGS_MAX) : -1;
+	const struct hdr *named = head_get(h, HDR_CONNECTION);
+
+	while (named && !str_list_has(named->value, STR("HTTP2-Settings")))
+		named = head_next(h, named);
+	return named && f && !head_next(h, f) ? enc_unbase64url(f->value, out, SETTINGS_MAX) : -1;
 }
 
 static bool
@@ -197,9 +204,10 @@ upgrade_wanted(const struct req *r)
 	const struct conn *c = r->conn;
 	const struct conf_listener *l = c->listener->conf;
 
-	return r->in.upgrade.n > 0 && !c->carrier && l->http2.enabled && l->http2.upgrade &&
-	       c->h1.stream.layer == NULL && r->in.body == BODY_NONE && r->cx->rx_end &&
-	       str_list_has(r->in.upgrade, STR("h2c"));
+	/* Through a proxy that passes it on unseen, all that came after would bear its name. */
+	return r->in.upgrade.n > 0 && !r->peer_trusted && !c->carrier && l->http2.enabled &&
+	       l->http2.upgrade && c->h1.stream.layer == NULL && r->in.body == BODY_NONE &&
+	       r->cx->rx_end && str_list_has(r->in.upgrade, STR("h2c"));
 }
 
 /* The socket of a request that was just read takes so little. */
@@ -226,6 +234,8 @@ upgrade_move(struct req *r, struct h2_stream *s)
 	s->x.owner = m;
 	s->x.on_event = member_event;
 	s->x.rx_bytes = c->h1.x.rx_bytes;
+	r->in.upgrade = STR("");
+	r->in.first[HDR_UPGRADE] = NULL; /* it asks for nothing else any more */
 	m->req = r;
 	m->requests = 1;
 	r->conn = m;
@@ -272,6 +282,12 @@ conn_h2_end(struct conn *c)
 	h2_conn_free(&f->h2);
 	c->h2 = NULL;
 	free(f);
+}
+
+bool
+conn_h2_quiet(const struct conn *c)
+{
+	return h2_conn_flushed(&c->h2->h2) && list_empty(&c->h2->h2.tell.node);
 }
 
 void

@@ -33,6 +33,8 @@ void conn_h2_end(struct conn *c);
 bool conn_h2_refuse(struct req *r) NODISCARD;
 /* A member's request is over. */
 void conn_h2_leave(struct conn *member);
+/* Nothing waits to go out, or to be told: an idle carrier may be closed. */
+bool conn_h2_quiet(const struct conn *c);
 /* No new requests; closed when those under way are through. */
 void conn_h2_drain(struct conn *c);
 void conn_h2_drain_all(struct worker *w);

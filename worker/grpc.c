@@ -41,9 +41,9 @@ timeout_parse(struct str s, uint64_t *ms_r)
 {
 	static const struct {
 		char unit;
-		uint64_t ns;
-	} units[] = {{'H', 3600000000000u}, {'M', 60000000000u}, {'S', 1000000000u},
-	    {'m', 1000000u}, {'u', 1000u}, {'n', 1u}};
+		uint32_t ms, part; /* in milliseconds, or how many make one */
+	} units[] = {{'H', 3600000, 1}, {'M', 60000, 1}, {'S', 1000, 1}, {'m', 1, 1},
+	    {'u', 1, 1000}, {'n', 1, 1000000}};
 	const char *error;
 	uint64_t v;
 
@@ -52,10 +52,26 @@ timeout_parse(struct str s, uint64_t *ms_r)
 	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
 		if (units[i].unit != s.p[s.n - 1])
 			continue;
-		*ms_r = MAX(v * units[i].ns / 1000000, UINT64_C(1));
+		*ms_r = MAX(v * units[i].ms / units[i].part, UINT64_C(1));
 		return 1;
 	}
 	return -1;
+}
+
+/* As finely as eight digits allow. */
+static struct str
+timeout_text(struct ws *ws, uint64_t ms)
+{
+	static const struct {
+		uint64_t ms;
+		char unit;
+	} units[] = {{1, 'm'}, {1000, 'S'}, {60000, 'M'}, {3600000, 'H'}};
+	size_t i = 0;
+
+	while (i + 1 < ARRAY_LEN(units) && ms / units[i].ms > 99999999)
+		i++;
+	return ws_printf(ws, "%llu%c",
+	    (unsigned long long)MIN(ms / units[i].ms, UINT64_C(99999999)), units[i].unit);
 }
 
 const struct str grpc_bad_timeout = {
@@ -86,9 +102,7 @@ grpc_forward(struct req *r)
 	if (at == 0)
 		return;
 	at = at > now ? at - now : 1;
-	head_set(&r->in, TIMEOUT,
-	    at <= 99999999 ? ws_printf(&r->ws, "%llum", (unsigned long long)at)
-			   : ws_printf(&r->ws, "%lluS", (unsigned long long)(at / 1000)));
+	head_set(&r->in, TIMEOUT, timeout_text(&r->ws, at));
 }
 
 /* --- status ----------------------------------------------------------------------------------- */

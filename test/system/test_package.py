@@ -260,7 +260,7 @@ def test_containerfile():
     package = {"libcrypto": "libssl3", "libssl": "libssl3", "libcares": "libc-ares2", "libconfig": "libconfig9", "libjansson": "libjansson4",
                "liblmdb": "liblmdb0", "libpcre2-8": "libpcre2-8-0", "libseccomp": "libseccomp2",
                "libhttp_parser": "libhttp-parser2.9",
-               "libhiredis": "libhiredis0.14"}
+               "libhiredis": "libhiredis0.14", "libnghttp2": "libnghttp2-14"}
     assert {package.get(lib, lib) for lib in libs} == installed
 
 

@@ -43,7 +43,7 @@ def test_curl(simple, pki, version):
     gw = simple()
     body = os.urandom(5 << 20)
     (gw.dir / "body").write_bytes(body)
-    only = [f"--tlsv{version}", "--tls-max", version]
+    only = ["--http1.1", f"--tlsv{version}", "--tls-max", version]
     done = curl(gw, pki, *only, "-o", gw.dir / "one", "-w",
                 "%{http_code} %{http_version} %{num_connects} %{ssl_verify_result}\n", tls_url(gw) + "/1", "-o",
                 gw.dir / "two", path="/2")

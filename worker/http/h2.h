@@ -64,7 +64,9 @@ struct h2_stream {
 	bool rx_whole;         /* END_STREAM came */
 	bool reset;            /* by either side: nothing passes any more */
 	bool trailing;         /* the fields that come are trailers */
-	bool submitted, trailed, deferred, blocked;
+	bool submitted, trailed, deferred;
+	bool blocked; /* by what waits for the socket */
+	bool starved; /* by a window: told when nghttp2 asks again */
 	bool refused; /* nobody has looked at it: it may be sent again (RFC 9113 8.7). Client: set
 		       * by the peer's reset; server: by the owner, before it ends the stream */
 	struct str protocol; /* :protocol of an extended CONNECT; "" */
@@ -88,6 +90,7 @@ struct h2_conn {
 	bool eof;                  /* the peer sends no more */
 	bool failed;               /* nothing passes any more: every stream was or is being told */
 	bool draining;             /* GOAWAY was sent or received: no new exchanges */
+	bool noticed;              /* the peer was told that there will be no more */
 	bool refusing;             /* nor any of the peer\'s */
 	bool feeding;              /* within nghttp2 */
 	struct h2_stream *heading; /* whose head is being decoded */
@@ -97,6 +100,7 @@ struct h2_conn {
 	uint32_t n_streams;
 	struct buf out;
 	struct defer flush, tell;
+	uint32_t noticed_at;   /* begun, when the notice went */
 	uint64_t head_octets;  /* that streams hold, as head_size */
 	uint32_t begun;        /* exchanges, ever */
 	uint32_t heads;        /* sent */

@@ -358,13 +358,18 @@ settings(struct h2_conn *c)
 static void
 flush_later(struct defer *d)
 {
-	h2_tx_pump(container_of(d, struct h2_conn, flush));
+	struct h2_conn *c = container_of(d, struct h2_conn, flush);
+
+	h2_tx_pump(c);
+	if (!c->failed && over(c))
+		h2_fail(c);
 }
 
 static void
 conn_blank(struct h2_conn *c)
 {
-	c->eof = c->failed = c->draining = c->refusing = c->feeding = c->calm = c->lent = false;
+	c->eof = c->failed = c->draining = c->noticed = c->refusing = c->feeding = c->calm =
+	    c->lent = false;
 	list_init(&c->streams);
 	list_init(&c->news);
 	c->n_streams = c->begun = c->heads = 0;
@@ -450,13 +455,14 @@ h2_conn_goaway(struct h2_conn *c)
 void
 h2_conn_drain(struct h2_conn *c)
 {
-	if (c->draining || c->failed || !c->session)
+	if (c->noticed || c->failed || !c->session)
 		return;
 	if (!c->server) {
 		h2_conn_goaway(c);
 		return;
 	}
-	c->draining = true;
+	c->draining = c->noticed = true;
+	c->noticed_at = c->begun;
 	(void)nghttp2_submit_shutdown_notice(c->session);
 	(void)nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
 	h2_earn(c, H2_ABUSE_PINGS, 1);

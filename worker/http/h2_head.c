@@ -263,7 +263,7 @@ settle_response(struct h2_stream *s, bool end)
 	}
 	if (end)
 		h->body = BODY_NONE;
-	else if (h->body == BODY_EOF || h->body == BODY_NONE)
+	else if (h->body == BODY_EOF)
 		h->body = BODY_CHUNKED;
 	return 1;
 }

@@ -21,6 +21,9 @@ request_begins(struct h2_conn *c, int32_t id)
 {
 	struct h2_stream *s;
 
+	/* Whoever does not answer the PING gets no more than what could have been on its way. */
+	if (c->noticed && c->begun - c->noticed_at > c->limits.streams)
+		h2_conn_goaway(c);
 	if (c->refusing)
 		return nghttp2_submit_rst_stream(c->session, 0, id, NGHTTP2_REFUSED_STREAM);
 	s = c->heading = h2_stream_new(c, id);
@@ -353,7 +356,7 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 		break;
 	case NGHTTP2_PING:
 		(void)h2_count(c, H2_ABUSE_PINGS);
-		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && c->server && c->draining)
+		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 && c->noticed)
 			h2_conn_goaway(c);
 		break;
 	case NGHTTP2_WINDOW_UPDATE:

@@ -85,7 +85,13 @@ h2_conn_flushed(const struct h2_conn *c)
 	       (!c->session || !nghttp2_session_want_write(c->session) || c->failed);
 }
 
-/* Room came, in the socket or in a window: those that were cut short may offer again. */
+static bool
+out_full(const struct h2_conn *c)
+{
+	return buf_len(&c->out) >= H2_OUT_MOST || (!c->stream->writable && buf_len(&c->out) > 0);
+}
+
+/* Room came in the socket: those that were cut short may offer again. */
 static void
 out_tell(struct h2_conn *c)
 {
@@ -109,8 +115,10 @@ ask(struct h2_conn *c)
 
 		if (n < 0)
 			h2_fail(c);
-		if (n <= 0)
+		if (n <= 0) { /* nothing is left that could point into a head */
+			c->lent = false;
 			return;
+		}
 		v = (struct iovec){(void *)(uintptr_t)p, (size_t)n};
 		out_put(c, &v, 1);
 	}
@@ -119,14 +127,12 @@ ask(struct h2_conn *c)
 void
 h2_tx_pump(struct h2_conn *c)
 {
-	bool was_full = buf_len(&c->out) > 0 && !c->stream->writable;
-
 	if (!c->session || c->failed)
 		return;
 	ask(c);
 	if (buf_len(&c->out) > 0 && !c->failed)
 		out_write(c, NULL, 0);
-	if (!was_full && buf_len(&c->out) == 0)
+	if (buf_len(&c->out) == 0)
 		out_tell(c);
 }
 
@@ -154,6 +160,9 @@ on_read(nghttp2_session *session UNUSED, int32_t id UNUSED, uint8_t *buf UNUSED,
 
 	if (n == 0 && !(s->last && s->v != NULL)) {
 		s->deferred = true;
+		if (s->starved)
+			h2_news(s);
+		s->starved = false;
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
@@ -229,25 +238,12 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code))
 		(void)h2_count(arg, H2_ABUSE_RESETS_OUT);
-	if (frame->hd.type != NGHTTP2_HEADERS)
-		return 0;
-	((struct h2_conn *)arg)->lent = false;
-	if (!s)
+	if (frame->hd.type != NGHTTP2_HEADERS || !s)
 		return 0;
 	s->x.tx_any = true;
 	s->x.tx_bytes += H2_FRAME_HEAD + frame->hd.length;
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
 		s->tx_open = false;
-	return 0;
-}
-
-static int
-on_not_sent(nghttp2_session *session UNUSED, const nghttp2_frame *frame, int code UNUSED, void *arg)
-{
-	struct h2_conn *c = arg;
-
-	if (frame->hd.type == NGHTTP2_HEADERS)
-		c->lent = false;
 	return 0;
 }
 
@@ -327,7 +323,7 @@ offer(struct h2_stream *s, const struct iovec *v, int n, size_t total, bool last
 {
 	struct h2_conn *c = s->c;
 	static const struct iovec nothing;
-	bool whole;
+	bool short_;
 
 	s->v = n > 0 ? v : &nothing;
 	s->n_v = n;
@@ -339,11 +335,12 @@ offer(struct h2_stream *s, const struct iovec *v, int n, size_t total, bool last
 		(void)nghttp2_session_resume_data(c->session, s->id);
 	}
 	ask(c);
-	whole = s->taken == total;
+	short_ = s->taken < total || (last && s->tx_open);
 	s->v = NULL;
 	s->n_v = 0;
 	s->offered = s->taken;
-	s->blocked = !whole || (last && s->tx_open);
+	s->blocked = short_ && out_full(c);
+	s->starved = short_ && !s->blocked;
 	return (ssize_t)s->taken;
 }
 
@@ -379,9 +376,13 @@ h2_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
 	struct h2_conn *c = s->c;
 	ssize_t took = 0;
 
+	if (s->submitted && !s->tx_open && !x->gone) { /* its end went with what others sent */
+		x->tx_end = true;
+		return 0;
+	}
 	if (s->reset || c->failed || !c->session)
 		return -1;
-	if (buf_len(&c->out) >= H2_OUT_MOST || (!c->stream->writable && buf_len(&c->out) > 0)) {
+	if (out_full(c)) {
 		s->blocked = true;
 		return 0;
 	}
@@ -390,9 +391,10 @@ h2_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
 		return -1;
 	if (s->tx_open)
 		took = offer(s, dropped ? NULL : v, dropped ? 0 : n, total, last);
-	h2_tx_soon(c);
 	if (last && (size_t)took == total && finish_sending(s) < 0)
 		return -1;
+	if (buf_len(&c->out) > 0)
+		h2_tx_soon(c);
 	/* The stream may be closed by now: that was its end. */
 	return x->tx_end || (!c->failed && !s->reset) ? took + (ssize_t)dropped : -1;
 }
@@ -435,5 +437,4 @@ h2_tx_callbacks(nghttp2_session_callbacks *cb)
 {
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
-	nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_not_sent);
 }

@@ -29,6 +29,8 @@ attempt_deadline(struct timer *t)
 	};
 	struct attempt *a = container_of(t, struct attempt, timer);
 
+	if (!list_empty(&a->waiter))
+		a->ours = true; /* another's connection was late: that one is judged */
 	if (a->shaking)
 		secure_failed(a, SECURE_TIMEOUT, "the handshake was not over in time");
 	if (a->conf.total_at_ms && clock_ms() >= a->conf.total_at_ms) {
@@ -340,7 +342,8 @@ attempt_wait(struct attempt *a)
 {
 	a->state = ATTEMPT_CONNECTING;
 	pool_wait(a->up->pool, &a->waiter, attempt_woken);
-	attempt_phase(a, PHASE_CONNECT);
+	if (a->phase != PHASE_CONNECT)
+		attempt_phase(a, PHASE_CONNECT);
 	return 0;
 }
 
@@ -371,7 +374,8 @@ attempt_connect(struct attempt *a)
 			metric_add(a->up->metrics, M_PROC_UP_REUSED, 1);
 			return attempt_ready(a);
 		}
-		if (pool_dialing(a->up->pool, a->to->row, 0) > 0)
+		/* One that begins with a client's address is nobody else's. */
+		if (a->conf.greeting.n == 0 && pool_dialing(a->up->pool, a->to->row, 0) > 0)
 			return attempt_wait(a);
 		a->dialing = true;
 		pool_dialing(a->up->pool, a->to->row, 1);
