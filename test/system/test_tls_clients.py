@@ -390,7 +390,7 @@ def test_resumed_client_is_the_same(simple, clients, version):
         assert again(gw, session, flag, cert=clients["good"])
     lines = gw.access_log(5, lambda a: a.get("host") == NAME)
     assert {a["client_cert"] for a in lines} == {"CN=good,O=Example"}
-    assert [a.get("tls_resumed", False) for a in lines] == [False] + [True] * 4
+    assert sorted(a.get("tls_resumed", False) for a in lines) == [False] + [True] * 4  # of several workers' logs
     for other in (None, clients["deep"]):
         assert s_client(gw, flag, cert=other).status == 403
         assert s_client(gw, flag, "-sess_out", gw.dir / "resume-other", cert=other).status == 403

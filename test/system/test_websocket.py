@@ -135,7 +135,7 @@ def test_upstream_refuses(gateway, ws, backend):
     with gw.client() as c:
         for _ in range(2):
             assert c.ask("GET", "/", HANDSHAKE).status == 200
-    assert is_open(gw) == 0
+    until(lambda: is_open(gw) == 0)
 
 
 @pytest.mark.parametrize("code,reason", [(1000, ""), (1001, "away"), (3000, ""), (4321, "own"), (1011, "broken")])

@@ -339,7 +339,8 @@ put_list(nghttp2_nv *v, size_t *n, const struct head *h, const struct hdr *list,
 {
 	bool lowered = h->minor == 2;
 
-	for (const struct hdr *f = list; f < list + count; f++) {
+	for (uint32_t i = 0; i < count; i++) {
+		const struct hdr *f = &list[i];
 		unsigned kind = hdr_flags(f->id);
 		struct str name = f->name;
 
