@@ -190,7 +190,6 @@ static ssize_t
 upgrade_settings(const struct head *h, char out[SETTINGS_MAX])
 {
 	const struct hdr *f = head_find(h, STR("HTTP2-Settings"));
-
 	const struct hdr *named = head_get(h, HDR_CONNECTION);
 
 	while (named && !str_list_has(named->value, STR("HTTP2-Settings")))

@@ -91,7 +91,7 @@ struct h2_conn {
 	bool failed;               /* nothing passes any more: every stream was or is being told */
 	bool draining;             /* GOAWAY was sent or received: no new exchanges */
 	bool noticed;              /* the peer was told that there will be no more */
-	bool refusing;             /* nor any of the peer\'s */
+	bool refusing;             /* nor any of the peer's */
 	bool feeding;              /* within nghttp2 */
 	struct h2_stream *heading; /* whose head is being decoded */
 	bool lent;                 /* a head lies with nghttp2 uncopied, until its frame is made */
@@ -115,8 +115,6 @@ struct h2_conn {
 	/* Server: the first frame of a request. The owner sets x.rx, x.owner and x.on_event. False:
 	 * it is refused, and may be sent again. */
 	bool (*on_begin)(struct h2_conn *c, struct h2_stream *s);
-	/* A stream's exchange is over and its struct goes back after this call. Never within an
-	 * operation of that stream but h2_end. May be NULL. */
 	/* The connection is over (c->failed, or eof with no stream left), or idle: look. */
 	void (*on_conn)(struct h2_conn *c);
 };
@@ -140,7 +138,7 @@ void h2_conn_drain(struct h2_conn *c);
 void h2_conn_goaway(struct h2_conn *c);
 /* Ends the session at once, every stream told by `gone`; the stream is the owner's to close. */
 void h2_conn_free(struct h2_conn *c);
-/* Writes what is queued, as far as the socket takes it. */
+/* Lets nghttp2 write into the buffer, and the buffer into the socket, as far as it takes it. */
 void h2_conn_push(struct h2_conn *c);
 /* Is all that was queued out? */
 bool h2_conn_flushed(const struct h2_conn *c);

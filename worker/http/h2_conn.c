@@ -132,8 +132,8 @@ h2_end(struct h2_stream **sp)
 	*sp = NULL;
 	h2_rx_drop(s);
 	c->head_octets -= s->head_held;
-	if (s->rx_whole && !s->tx_open &&
-	    !s->x.gone) /* one that is given up for each that was wanted */
+	/* One may be given up for each that was wanted. */
+	if (s->rx_whole && !s->tx_open && !s->x.gone)
 		h2_earn(c, H2_ABUSE_RESETS_IN, 1);
 	if (c->heading == s)
 		c->heading = NULL;
@@ -252,7 +252,7 @@ feed(struct h2_conn *c, const char *p, size_t n)
 		calm(c, H2_ABUSE_CONTINUATIONS);
 	/* What it does not take whole it has given up on; a last frame may say why. */
 	if (used < 0 || (size_t)used != n) {
-		h2_tx_pump(c);
+		h2_conn_push(c);
 		h2_fail(c);
 	}
 }
@@ -320,7 +320,7 @@ h2_conn_event(struct h2_conn *c)
 	if (c->eof && !was_eof && !c->failed)
 		at_eof(c);
 	if (!c->failed)
-		h2_tx_pump(c);
+		h2_conn_push(c);
 	if (!c->failed && over(c))
 		h2_fail(c);
 	c->feeding = false;
@@ -360,7 +360,7 @@ flush_later(struct defer *d)
 {
 	struct h2_conn *c = container_of(d, struct h2_conn, flush);
 
-	h2_tx_pump(c);
+	h2_conn_push(c);
 	if (!c->failed && over(c))
 		h2_fail(c);
 }

@@ -55,8 +55,6 @@ void h2_tx_callbacks(nghttp2_session_callbacks *cb);
 int h2_tx_head(struct xchg *x, struct head *h, const struct xchg_send *how);
 ssize_t h2_tx_body(struct xchg *x, const struct iovec *v, int n, bool last);
 int h2_tx_interim(struct xchg *x, unsigned status);
-/* Lets nghttp2 write into the buffer, and the buffer into the socket. */
-void h2_tx_pump(struct h2_conn *c);
 void h2_tx_soon(struct h2_conn *c);
 extern const struct xchg_ops h2_xchg_ops;
 

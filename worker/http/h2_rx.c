@@ -190,16 +190,14 @@ keep(struct h2_stream *s, const char *p, size_t n)
 
 static int
 on_data(nghttp2_session *session, uint8_t flags UNUSED, int32_t id, const uint8_t *p, size_t n,
-    void *arg)
+    void *arg UNUSED)
 {
 	struct h2_stream *s = stream_of(session, id);
-	struct h2_conn *c = arg;
 
 	if (!s || s->reset) { /* nobody will take it; the connection's window must not leak */
 		(void)nghttp2_session_consume_connection(session, n);
 		return 0;
 	}
-	(void)c;
 	s->x.rx_bytes += n;
 	s->x.rx_body |= !s->x.rx_head;
 	keep(s, (const char *)p, n);

@@ -125,7 +125,7 @@ ask(struct h2_conn *c)
 }
 
 void
-h2_tx_pump(struct h2_conn *c)
+h2_conn_push(struct h2_conn *c)
 {
 	if (!c->session || c->failed)
 		return;
@@ -134,12 +134,6 @@ h2_tx_pump(struct h2_conn *c)
 		out_write(c, NULL, 0);
 	if (buf_len(&c->out) == 0)
 		out_tell(c);
-}
-
-void
-h2_conn_push(struct h2_conn *c)
-{
-	h2_tx_pump(c);
 }
 
 void
@@ -323,7 +317,7 @@ offer(struct h2_stream *s, const struct iovec *v, int n, size_t total, bool last
 {
 	struct h2_conn *c = s->c;
 	static const struct iovec nothing;
-	bool short_;
+	bool cut;
 
 	s->v = n > 0 ? v : &nothing;
 	s->n_v = n;
@@ -335,12 +329,12 @@ offer(struct h2_stream *s, const struct iovec *v, int n, size_t total, bool last
 		(void)nghttp2_session_resume_data(c->session, s->id);
 	}
 	ask(c);
-	short_ = s->taken < total || (last && s->tx_open);
+	cut = s->taken < total || (last && s->tx_open);
 	s->v = NULL;
 	s->n_v = 0;
 	s->offered = s->taken;
-	s->blocked = short_ && out_full(c);
-	s->starved = short_ && !s->blocked;
+	s->blocked = cut && out_full(c);
+	s->starved = cut && !s->blocked;
 	return (ssize_t)s->taken;
 }
 

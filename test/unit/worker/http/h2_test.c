@@ -378,6 +378,52 @@ a_slow_reader_stops_the_writer(void **state)
 	assert_int_equal(slow->got, 1 << 20);
 }
 
+/* Nobody is told of room where there is none: a stalled window must not turn the loop. */
+static void
+a_stalled_window_is_quiet(void **state)
+{
+	struct side *slow = ask("POST", "/slow", 1 << 20);
+	unsigned events;
+
+	(void)state;
+	turns(2);
+	fx->in[0].lazy = true;
+	turns(100);
+	events = slow->events;
+	turns(100);
+	assert_int_equal(slow->events, events);
+	fx->in[0].lazy = false;
+	on_event(&fx->in[0].s->x);
+	until_answered(slow);
+	assert_int_equal(slow->got, 1 << 20);
+}
+
+/* A message without a body stays one, wherever its END_STREAM is: HTTP/1.1 has no chunks there. */
+static void
+no_body_behind_204(void **state)
+{
+	struct xchg_send how = {.keepalive = true};
+	struct side *d, *in;
+
+	(void)state;
+	fx->keep = true;
+	d = ask("GET", "/empty", 0);
+	turns(6);
+	in = &fx->in[0];
+	head_init(&in->tx, &in->ws, false);
+	in->tx.status = 204;
+	in->tx.body = BODY_CHUNKED;
+	assert_int_equal(in->s->x.ops->send_head(&in->s->x, &in->tx, &how), 1);
+	assert_int_equal(in->s->x.ops->send_body(&in->s->x, NULL, 0, false), 0);
+	turns(6);
+	assert_true(d->s->x.rx_head);
+	assert_false(d->s->x.rx_end);
+	assert_int_equal(d->rx.body, BODY_NONE);
+	assert_int_equal(in->s->x.ops->send_body(&in->s->x, NULL, 0, true), 0);
+	turns(6);
+	assert_true(d->s->x.rx_end);
+}
+
 /* What is dropped with a stream comes back to the connection's window. */
 static void
 windows_do_not_leak(void **state)
@@ -623,6 +669,8 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(heads_are_not_needed_later, setup, teardown),
     TEST_WITH(many_at_a_time, setup, teardown),
     TEST_WITH(a_slow_reader_stops_the_writer, setup, teardown),
+    TEST_WITH(a_stalled_window_is_quiet, setup, teardown),
+    TEST_WITH(no_body_behind_204, setup, teardown),
     TEST_WITH(windows_do_not_leak, setup, teardown),
     TEST_WITH(trailers_come_through, setup, teardown),
     TEST_WITH(a_reset_is_told, setup, teardown),
