@@ -12,6 +12,7 @@
 #: make coverage             line coverage by gcovr, in build-cov
 #: make bench                CPU per request, handshake and message, memory; against nginx and HAProxy
 #: make bench-changes        how fast a change is in force: admin API, Redis (part of make bench)
+#: make bench-load           100,000 routes: time to load and check, memory (part of make bench)
 #: make bench-compare        the same for two commits or builds (A=, B=)
 #: make torture-reload       1,000 reloads under load (TORTURE_ARGS=--tls: certificates, streams over TLS; --h2)
 #: make chaos                children killed and stopped under load
@@ -84,7 +85,7 @@ check-tests:
 	@test/totals $(RESULTS)
 
 # --- looking at the tree --------------------------------------------------------------------------
-.PHONY: lint requirements coverage bench bench-changes bench-compare bench-tools
+.PHONY: lint requirements coverage bench bench-changes bench-load bench-compare bench-tools
 lint:
 	@contrib/lint/lint $(RESULTS) $(JOBS)
 requirements:
@@ -103,17 +104,22 @@ coverage-run: all unit-bins
 BENCH_BIN := $(addprefix $(BUILD)/test/bench/,$(basename $(notdir $(wildcard test/bench/*.c))))
 $(BENCH_BIN): %: %.o
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto -lnghttp2 -pthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto -lnghttp2 -lconfig -pthread
 bench-tools: $(BENCH_BIN)
 bench:
 	@contrib/deps run build bench
 	@$(MAKE) all bench-tools
 	@test/bench/bench --build $(BUILD) $(BENCH_ARGS)
 	@test/bench/changes --build $(BUILD) $(CHANGES_ARGS)
+	@test/bench/load --build $(BUILD) $(LOAD_ARGS)
 bench-changes:
 	@contrib/deps run build test bench
 	@$(MAKE) all bench-tools
 	@test/bench/changes --build $(BUILD) $(CHANGES_ARGS)
+bench-load:
+	@contrib/deps run build bench
+	@$(MAKE) all bench-tools
+	@test/bench/load --build $(BUILD) $(LOAD_ARGS)
 bench-compare:
 	@contrib/deps run build bench
 	@$(MAKE) bench-tools

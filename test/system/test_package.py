@@ -70,7 +70,7 @@ def unpacked():
         pytest.skip("needs rpmbuild and cpio")
     if SANITIZED:
         pytest.skip("the package is not built with sanitizers")
-    make("rpm")
+    make("rpm", "RPM_ARGS=--define 'pgo_seconds 2'")
     package = max((TOP / "rpmbuild/RPMS").glob("*/*.rpm"), key=lambda p: p.stat().st_mtime)
     where = Path(tempfile.mkdtemp(prefix="gw-rpm-", dir="/dev/shm"))
     os.chmod(where, 0o755)
@@ -213,6 +213,7 @@ def test_unit_file(installed, name):
 
 
 # --- the package -------------------------------------------------------------------------------------------
+@pytest.mark.timeout(400)  # compiled twice, and trained
 def test_rpm(unpacked, backend):
     """What is in the package runs: versions, the sample, the manuals, real requests. C-7"""
     where, _ = unpacked
@@ -222,6 +223,7 @@ def test_rpm(unpacked, backend):
     check_serves(where, backend)
 
 
+@pytest.mark.timeout(400)
 def test_rpm_headers(unpacked):
     """Configuration is marked noreplace, scriptlets name the unit and make the users, requirements are real."""
     _, package = unpacked
@@ -236,6 +238,17 @@ def test_rpm_headers(unpacked):
         assert kind in scripts
     owned = good("rpm", "-qpl", package).split()
     assert not [f for f in owned if f.startswith("/usr/local") or f.endswith((".c", ".h", ".o"))]
+
+
+def test_profile_needs_gcc():
+    """make pgo with another compiler says what it needs, and starts nothing."""
+    if not shutil.which("clang"):
+        pytest.skip("needs clang")
+    for words in (("pgo", "BUILD=build-none"), ("LTO=1", "BUILD=build-none")):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "GW_"))}
+        done = run("make", "-C", TOP, "CC=clang", *words, env=env)
+        assert done.returncode != 0 and "gcc, and CC is clang" in done.stderr, done.stderr
+    assert not (TOP / "build-none").exists() and not (TOP / "build-none-pgo").exists()
 
 
 def test_package_lists_agree():
