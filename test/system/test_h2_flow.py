@@ -179,6 +179,23 @@ def test_slow_reader(gateway, backend, server):
                 got += len(c.wait_type(DATA, slow).payload)
 
 
+def spend(c, stream):
+    """Payload on the stream until its window stays shut; how much."""
+    total = 0
+    while True:
+        n = min(16384, c.windows[stream], c.window)
+        if n > 0:
+            c.data(stream, b"x" * n, end=False)
+            total += n
+            continue
+        c.synced()
+        if min(c.windows[stream], c.window) <= 0:
+            time.sleep(0.05)
+            c.synced()
+            if c.windows[stream] <= 0:
+                return total
+
+
 def test_slow_upstream(gateway, server):
     """R-5.2: an upstream that does not take a body stops its client's stream, and no other; nothing is kept beyond the window."""
     gate = threading.Event()
@@ -194,26 +211,49 @@ def test_slow_upstream(gateway, server):
     with http2.Client(gw.address) as c:
         assert c.ask("GET", "/2/first").status == 200  # the upstream's settings are known then
         slow = c.begin("POST", "/2/slow", end=False)
-        total = 0
-        while True:
-            n = min(16384, c.windows[slow], c.window)
-            if n <= 0:
-                before = total
-                c.synced()
-                if min(c.windows[slow], c.window) <= 0 and total == before:
-                    time.sleep(0.05)
-                    c.synced()
-                    if c.windows[slow] <= 0:
-                        break
-                continue
-            c.data(slow, b"x" * n, end=False)
-            total += n
+        total = spend(c, slow)
         assert total <= 20000 + 65536 + 300000
         for _ in range(20):
             assert c.ask("POST", "/2/quick", body=b"y" * 5000).status == 200
         gate.set()
         c.upload(slow, b"x" * 200000)
         assert int(c.take(slow).body) == total + 200000
+
+
+def test_upload_behind_a_full_socket(gateway, backend):
+    """R-5.2: what came while an HTTP/1.1 service was busy goes when it reads again: no chunk that was begun before keeps
+    it back, for a client without a window has nothing more to say."""
+    gate = threading.Event()
+
+    def one(x):
+        gate.wait(20)
+        x.wire.body(x.request)
+        x.respond(200, [], b"%d" % len(x.request.body))
+    gw = site(gateway, backend(one, read_body=False))
+    with http2.Client(gw.address) as c:
+        stream = c.begin("POST", "/1/x", end=False)
+        total = spend(c, stream)
+        gate.set()
+        c.upload(stream, b"x" * 200000)
+        assert int(c.take(stream).body) == total + 200000
+
+
+def test_download_behind_a_full_socket(gateway, server):
+    """R-5.2: the same for an HTTP/1.1 client that reads again, of what an HTTP/2 service sent meanwhile."""
+    size = 64 << 20
+    s = server(lambda x: x.respond(200, [], b"x" * size))
+    gw = site(gateway, two=s)
+    with gw.client() as c:
+        c.request("GET", "/2/x")
+        until(lambda: s.requests)
+        x, seen = s.requests[0], [0, -1]
+
+        def stalled():
+            seen[:] = seen[1], x.conn.windows[x.id] if x.conn.windows[x.id] <= 0 else None
+            return seen[0] == seen[1] is not None
+        until(stalled, 20, "a full window", step=0.3)
+        assert len(c.response("GET").body) == size
+    assert not s.errors
 
 
 @pytest.mark.parametrize("to", ["1", "2"])

@@ -211,13 +211,49 @@ h1_tx_rest(struct h1_conn *c)
 	return 0;
 }
 
+/* One write: framing that is due, and as much payload as one chunk has. */
+static ssize_t
+h1_tx_some(struct h1_conn *c, const struct iovec *v, int n, uint64_t total, bool last)
+{
+	struct h1_tx *t = &c->work->tx;
+	ssize_t took = h1_tx_write(c, v, n, h1_tx_most(c, total, last));
+
+	if (took < 0)
+		return -1;
+	if (t->kind == BODY_CHUNKED)
+		t->chunk_left -= (uint64_t)took;
+	else if (t->kind == BODY_LENGTH)
+		t->left -= (uint64_t)took;
+	t->last = last && (uint64_t)took == total && t->left == 0;
+	c->x.tx_end = t->last && h1_tx_clear(t);
+	return took;
+}
+
+/* v without its first `took` octets. */
+static int
+h1_tx_behind(const struct iovec *v, int n, size_t took, struct iovec out[XCHG_PARTS])
+{
+	int k = 0;
+
+	for (int i = 0; i < n; i++) {
+		size_t skip = MIN(took, v[i].iov_len);
+
+		took -= skip;
+		if (skip < v[i].iov_len)
+			out[k++] =
+			    (struct iovec){(char *)v[i].iov_base + skip, v[i].iov_len - skip};
+	}
+	return k;
+}
+
 ssize_t
 h1_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
 {
 	struct h1_conn *c = container_of(x, struct h1_conn, x);
 	struct h1_tx *t = &c->work->tx;
 	uint64_t total = 0, dropped;
-	ssize_t took;
+	struct iovec rest[XCHG_PARTS];
+	ssize_t took, more = 0;
 	int rc = h1_tx_ready(c);
 
 	if (rc <= 0)
@@ -228,16 +264,14 @@ h1_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
 		total += v[i].iov_len;
 	dropped = t->kind == BODY_NONE ? total : 0;
 	total -= dropped;
-	took = h1_tx_write(c, v, n, h1_tx_most(c, total, last));
-	if (took < 0)
-		return -1;
-	if (t->kind == BODY_CHUNKED)
-		t->chunk_left -= (uint64_t)took;
-	else if (t->kind == BODY_LENGTH)
-		t->left -= (uint64_t)took;
-	t->last = last && (uint64_t)took == total && t->left == 0;
-	x->tx_end = t->last && h1_tx_clear(t);
-	return took + (ssize_t)dropped;
+	took = h1_tx_some(c, v, n, total, last);
+	/* A chunk that was begun with less is out. The socket has room as far as anybody knows, and
+	 * would not speak up again: what came since is the next chunk. */
+	if (took > 0 && (uint64_t)took < total && t->kind == BODY_CHUNKED && t->chunk_left == 0 &&
+	    h1_tx_clear(t))
+		more = h1_tx_some(
+		    c, rest, h1_tx_behind(v, n, (size_t)took, rest), total - (uint64_t)took, last);
+	return took < 0 || more < 0 ? -1 : took + more + (ssize_t)dropped;
 }
 
 int

@@ -572,6 +572,45 @@ a_chunked_body_arrives_whole(void **state)
 	round_trip(*state, BODY_CHUNKED, false);
 }
 
+/* R-5.2: more may come behind what a chunk was begun with; it goes as soon as that is out, for a
+ * socket that has room says nothing more. */
+static void
+what_came_behind_an_open_chunk_goes_too(void **state)
+{
+	static char body[24000], text[65536];
+	struct fixture *f = *state;
+	struct xchg *x = &f->s.h1.x;
+	struct xchg_send how = {.keepalive = true};
+	struct iovec v[2];
+	size_t left = sizeof(body) - 100;
+	ssize_t took;
+
+	SAY(f, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+	head_init(&f->s.tx, &f->s.ws, false);
+	f->s.tx.status = 200;
+	f->s.tx.body = BODY_CHUNKED;
+	assert_int_equal(x->ops->send_head(x, &f->s.tx, &how), 1);
+	v[0] = (struct iovec){body, left};
+	took = x->ops->send_body(x, v, 1, false);
+	assert_in_range(took, 1, left - 1);
+	left -= (size_t)took;
+	for (;;) { /* until what is left of it fits */
+		hear(f, text, sizeof(text));
+		loop_turn(f->loop, 0);
+		if (left < 2000)
+			break;
+		v[0] = (struct iovec){body, left > 3000 ? 1500 : left - 1000};
+		took = x->ops->send_body(x, v, 1, false);
+		assert_true(took > 0);
+		left -= (size_t)took;
+	}
+	v[0] = (struct iovec){body, left};
+	v[1] = (struct iovec){body, 100};
+	assert_int_equal(x->ops->send_body(x, v, 2, false), left + 100);
+	hear(f, text, sizeof(text));
+	assert_non_null(memmem(text, sizeof(text), "\r\n64\r\n", 6));
+}
+
 /* A body that ended with its connection is chunked for a client that knows chunks; trailers go with
  * it. */
 static void
@@ -667,6 +706,7 @@ static const struct CMUnitTest tests[] = {
     CLIENT(an_answer_survives_a_broken_pipe),
     SERVER(a_counted_body_arrives_whole),
     SERVER(a_chunked_body_arrives_whole),
+    SERVER(what_came_behind_an_open_chunk_goes_too),
     SERVER(an_unbounded_body_is_chunked),
     SERVER(an_old_client_gets_no_chunks),
     SERVER(continue_comes_before_the_answer),
