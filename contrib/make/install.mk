@@ -57,5 +57,5 @@ rpm:
 	@command -v rpmbuild >/dev/null || { echo 'rpmbuild is missing: contrib/deps test' >&2; exit 1; }
 	@mkdir -p $(RPM_TOP)/SOURCES
 	git archive --prefix=gateway-$(VERSION)/ -o $(RPM_TOP)/SOURCES/gateway-$(VERSION).tar.gz HEAD
-	rpmbuild --define '_topdir $(RPM_TOP)' $(RPM_ARGS) $(if $(wildcard /etc/debian_version),--nodeps) -bb gateway.spec
+	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL rpmbuild --define '_topdir $(RPM_TOP)' $(RPM_ARGS) $(if $(wildcard /etc/debian_version),--nodeps) -bb gateway.spec
 	@find $(RPM_TOP)/RPMS -name '*.rpm'

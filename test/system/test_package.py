@@ -26,9 +26,8 @@ pytestmark = pytest.mark.xdist_group("package")
 
 
 def run(*args, **kw):
-    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, check=False, timeout=300 * SLOW,
-                          stdin=subprocess.DEVNULL, **kw)
-    return done
+    kw.setdefault("timeout", 300 * SLOW)
+    return subprocess.run([str(a) for a in args], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **kw)
 
 
 def good(*args, **kw):
@@ -37,10 +36,10 @@ def good(*args, **kw):
     return done.stdout
 
 
-def make(*args):
+def make(*args, **kw):
     """A make of our own, not a part of the one that runs the tests."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "GW_"))}
-    return good("make", "-C", TOP, *args, env=env)
+    return good("make", "-C", TOP, *args, env=env, **kw)
 
 
 def install(where):
@@ -70,7 +69,7 @@ def unpacked():
         pytest.skip("needs rpmbuild and cpio")
     if SANITIZED:
         pytest.skip("the package is not built with sanitizers")
-    make("rpm", "RPM_ARGS=--define 'pgo_seconds 2'")
+    make("rpm", "RPM_ARGS=--define 'pgo_seconds 2'", timeout=600)
     package = max((TOP / "rpmbuild/RPMS").glob("*/*.rpm"), key=lambda p: p.stat().st_mtime)
     where = Path(tempfile.mkdtemp(prefix="gw-rpm-", dir="/dev/shm"))
     os.chmod(where, 0o755)
@@ -213,7 +212,7 @@ def test_unit_file(installed, name):
 
 
 # --- the package -------------------------------------------------------------------------------------------
-@pytest.mark.timeout(400)  # compiled twice, and trained
+@pytest.mark.timeout(700)  # compiled twice, and trained
 def test_rpm(unpacked, backend):
     """What is in the package runs: versions, the sample, the manuals, real requests. C-7"""
     where, _ = unpacked
@@ -223,7 +222,7 @@ def test_rpm(unpacked, backend):
     check_serves(where, backend)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 def test_rpm_headers(unpacked):
     """Configuration is marked noreplace, scriptlets name the unit and make the users, requirements are real."""
     _, package = unpacked
