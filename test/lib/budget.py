@@ -96,7 +96,7 @@ class Counted(Gateway):
         self.program, self.binary = self.binary, Path(shutil.which("valgrind") or "valgrind")
 
     def spawn(self, *args):
-        super().spawn("--tool=callgrind", "--trace-children=yes", "--vgdb=no", f"--dump-before={BELL}", "--dump-line=no",
+        super().spawn("--tool=callgrind", "--trace-children=yes", "--vgdb=no", f"--dump-before={BELL}*", "--dump-line=no",
                       f"--callgrind-out-file={self.counts}/%p", self.program, *args)
 
     def wait_ready(self, timeout=60):
