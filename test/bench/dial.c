@@ -4,11 +4,12 @@
  * other in each thread, or as many connections that are left open and silent after one request
  * each. What they cost the server is for whoever starts this to measure.
  *
- * usage: dial [-t] [-r] [-k] [-n CONNECTIONS] [-j THREADS] PORT      on 127.0.0.1
+ * usage: dial [-t] [-r] [-k] [-2] [-n CONNECTIONS] [-j THREADS] PORT      on 127.0.0.1
  *	-t  TLS 1.3, AES-128-GCM, X25519. No certificate is verified.
  *	-r  resumes with the newest ticket; each thread's first handshake is a full one, not counted
  *	-k  one request on each, then all stay open until standard input ends. Their TLS state is
  *	    dropped here, so that ten thousand fit.
+ *	-2  that request is one of HTTP/2, with prior knowledge
  * Without -k a connection is closed by both sides before the next, and nothing is asked.
  *
  * Prints one line: what was opened and resumed, and how many seconds it took.
@@ -31,7 +32,7 @@
 #define SOURCES 64 /* addresses to connect from: each has its own ports in TIME_WAIT */
 
 static struct {
-	bool tls, resume, keep;
+	bool tls, resume, keep, h2;
 	unsigned connections, threads;
 	struct sockaddr_in to;
 	SSL_CTX *ctx;
@@ -44,6 +45,12 @@ struct thread {
 };
 
 static const char request[] = "GET /1024 HTTP/1.1\r\nHost: bench\r\nUser-Agent: dial\r\n\r\n";
+/* The preface, SETTINGS, and stream 1's head: GET, http, :path and :authority as literals that no
+ * table takes. RFC 9113 3.4, RFC 7541 6.2.2. */
+static const char request_h2[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+				 "\0\0\0\4\0\0\0\0\0"
+				 "\0\0\20\1\5\0\0\0\1\202\206\4\5/1024\1\5bench";
+static const char settings_ack[] = "\0\0\0\4\1\0\0\0\0";
 
 static int
 tcp_open(unsigned n)
@@ -97,17 +104,23 @@ take(SSL *ssl, int fd, char *buf, size_t n)
 	return ssl != NULL ? SSL_read(ssl, buf, (int)n) : recv(fd, buf, n, 0);
 }
 
+static void
+put(SSL *ssl, int fd, const char *p, size_t n)
+{
+	ssize_t done = ssl != NULL ? SSL_write(ssl, p, (int)n) : send(fd, p, n, MSG_NOSIGNAL);
+
+	if (done != (ssize_t)n)
+		errx(1, "the request was not taken");
+}
+
 /* One request; its answer is a head with Content-Length: 1024 and that many octets. */
 static void
 ask(SSL *ssl, int fd)
 {
 	char buf[8192];
 	size_t n = 0, whole = 0;
-	ssize_t put = ssl != NULL ? SSL_write(ssl, request, sizeof(request) - 1)
-				  : send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
 
-	if (put != (ssize_t)sizeof(request) - 1)
-		errx(1, "the request was not taken");
+	put(ssl, fd, request, sizeof(request) - 1);
 	while (whole == 0 || n < whole) {
 		ssize_t got = take(ssl, fd, buf + n, sizeof(buf) - n - 1);
 		const char *end;
@@ -122,6 +135,44 @@ ask(SSL *ssl, int fd)
 	}
 	if (strncmp(buf, "HTTP/1.1 200", 12) != 0)
 		errx(1, "the answer was %.12s", buf);
+}
+
+static void
+take_all(SSL *ssl, int fd, unsigned char *buf, size_t n)
+{
+	for (size_t off = 0; off < n;) {
+		ssize_t got = take(ssl, fd, (char *)buf + off, n - off);
+
+		if (got <= 0)
+			errx(1, "the answer was cut short");
+		off += (size_t)got;
+	}
+}
+
+/* The same over HTTP/2: frames are read until one ends stream 1. */
+static void
+ask_h2(SSL *ssl, int fd)
+{
+	unsigned char head[9], body[65536];
+
+	put(ssl, fd, request_h2, sizeof(request_h2) - 1);
+	for (;;) {
+		size_t n;
+
+		take_all(ssl, fd, head, sizeof(head));
+		n = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+		if (n > sizeof(body))
+			errx(1, "a frame of %zu octets", n);
+		take_all(ssl, fd, body, n);
+		if (head[3] == 4 && (head[4] & 1) == 0) /* SETTINGS */
+			put(ssl, fd, settings_ack, sizeof(settings_ack) - 1);
+		if (head[3] == 3 || head[3] == 7) /* RST_STREAM, GOAWAY */
+			errx(1, "the stream was refused");
+		if (head[3] == 1 && (n == 0 || body[0] != 0x88)) /* HEADERS: ":status 200" first */
+			errx(1, "the answer was not 200");
+		if (head[3] == 0 && (head[4] & 1) != 0) /* DATA, END_STREAM */
+			return;
+	}
 }
 
 /* Both sides say that they are through: the server has seen all of the handshake then. */
@@ -144,7 +195,9 @@ connection(struct thread *t, unsigned n, bool count)
 	int fd = tcp_open(n);
 	SSL *ssl = dial.tls ? tls_open(t, fd, count) : NULL;
 
-	if (dial.keep)
+	if (dial.keep && dial.h2)
+		ask_h2(ssl, fd);
+	else if (dial.keep)
 		ask(ssl, fd);
 	else
 		part(ssl, fd);
@@ -182,7 +235,7 @@ arguments(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "trkn:j:")) != -1) {
+	while ((c = getopt(argc, argv, "trk2n:j:")) != -1) {
 		switch (c) {
 		case 't':
 			dial.tls = true;
@@ -192,6 +245,9 @@ arguments(int argc, char **argv)
 			break;
 		case 'k':
 			dial.keep = true;
+			break;
+		case '2':
+			dial.h2 = true;
 			break;
 		case 'n':
 			dial.connections = (unsigned)strtoul(optarg, NULL, 10);
@@ -204,7 +260,7 @@ arguments(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc || dial.threads == 0)
-		errx(64, "usage: dial [-t] [-r] [-k] [-n CONNECTIONS] [-j THREADS] PORT");
+		errx(64, "usage: dial [-t] [-r] [-k] [-2] [-n CONNECTIONS] [-j THREADS] PORT");
 	dial.to = (struct sockaddr_in){.sin_family = AF_INET,
 	    .sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10)),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

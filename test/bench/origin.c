@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The origin server of the benchmark: answers as cheaply as a correct HTTP/1.1 server can, so that
- * the time measured is the proxy's. Keep-alive, pipelining, request bodies with Content-Length or
- * chunked are read and dropped. The last number in the path is the size of the body: /1024,
- * /x/1048576.
+ * the time measured is the proxy's. Keep-alive, pipelining; request bodies with Content-Length or
+ * chunked are read and dropped, and the answer comes after the whole of it. The last number in the
+ * path is the size of the body: /1024, /x/1048576.
  *
  * usage: origin PORT [WORKERS]      on 127.0.0.1, one process per worker, default 1
  */
@@ -31,6 +31,7 @@ struct conn {
 	int fd;
 	bool want_write;
 	bool close_after;
+	bool due;     /* a head was read and is not answered yet: its body comes first */
 	size_t in;    /* octets in buf */
 	size_t skip;  /* of a request body, still to come */
 	bool chunked; /* a chunked body is being skipped: up to its empty last chunk */
@@ -115,10 +116,11 @@ answer_make(struct conn *c, const char *head)
 	c->close_after = v != NULL && strncasecmp(v, "close", 5) == 0;
 	c->head_len = (size_t)snprintf(c->head, sizeof(c->head),
 	    "HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: application/octet-stream\r\n"
-	    "Content-Length: %zu\r\n\r\n",
-	    size);
+	    "Content-Length: %zu\r\n%s\r\n",
+	    size, c->close_after ? "Connection: close\r\n" : "");
 	c->head_off = 0;
 	c->body_left = strncmp(head, "HEAD ", 5) == 0 ? 0 : size;
+	c->due = true;
 }
 
 /* Drops `n` octets from the front of the buffer. */
@@ -160,14 +162,16 @@ serve(struct conn *c)
 {
 	for (;;) {
 		char *end;
-		int rc = answer_send(c);
+		int rc;
 
+		if (c->due && !body_skip(c))
+			return 1;
+		c->due = false;
+		rc = answer_send(c);
 		if (rc <= 0)
 			return rc;
 		if (c->close_after && c->head_len > 0)
 			return -1;
-		if (!body_skip(c))
-			return 1;
 		end = memmem(c->buf, c->in, "\r\n\r\n", 4);
 		if (end == NULL)
 			return c->in < sizeof(c->buf) ? 1 : -1;

@@ -13,39 +13,18 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lib"))
+START = 120  # s: nginx with 100,000 locations takes its time
 
+import configs  # noqa: E402
 from gateway import processes, until  # noqa: E402
 from ports import free_port, release  # noqa: E402
 from wire import WireError, ask  # noqa: E402
 
 
-# The same work for all: the forwarding headers and a request id, which the gateway always adds.
-NGINX_HEADERS = """proxy_set_header Host $http_host;
-			proxy_set_header X-Forwarded-For $remote_addr;
-			proxy_set_header X-Forwarded-Proto $scheme;
-			proxy_set_header X-Forwarded-Host $http_host;
-			proxy_set_header X-Request-Id $request_id;
-			proxy_set_header Via "1.1 nginx";"""
-HAPROXY_HEADERS = """option forwardfor
-	http-request set-header X-Forwarded-Proto @scheme@
-	http-request set-header X-Forwarded-Host %[req.hdr(host)]
-	http-request set-header X-Request-Id %[uuid()]
-	http-request set-header Via "1.1 haproxy\""""
-# TLS 1.3 with one cipher and one group, and the same P-256 certificate.
-NGINX_TLS = """ssl_certificate @dir@/cert.pem;
-		ssl_certificate_key @dir@/key.pem;
-		ssl_protocols TLSv1.3;
-		ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
-		ssl_ecdh_curve X25519;"""
-HAPROXY_TLS = "ssl crt @dir@/both.pem ssl-min-ver TLSv1.3 ciphersuites TLS_AES_128_GCM_SHA256 curves X25519"
-GATEWAY_TLS = """tls = { enabled = true; min_version = "1.3"; ciphersuites = "TLS_AES_128_GCM_SHA256";
-		groups = "X25519"; };"""
-NGHTTPX_TLS = """private-key-file=@dir@/key.pem
-certificate-file=@dir@/cert.pem
-tls-min-proto-version=TLSv1.3
-tls13-ciphers=TLS_AES_128_GCM_SHA256
-ecdh-curves=X25519"""
-GATEWAY_CERTIFICATES = """certificates = ( { id = "bench"; certificate = "@dir@/cert.pem"; key = "@dir@/key.pem"; } );"""
+
+
+class Failed(Exception):
+    """A proxy or a client did not do what a row needs; the other rows go on."""
 
 
 def certificate(where):
@@ -68,51 +47,66 @@ def handshake(port):
 class Proxy:
     """A kind of proxy: how its configuration is made and its command line.
 
-    `words` are what @word@ stands for in both; @dir@, @port@ and @origin@ are always there. What is spoken to
-    it is among them: `tls` and `http2` are not empty where it is.
+    `words` are what @word@ stands for in both; @dir@, @port@, @origin@ and @metrics@ are always there. What is
+    spoken to it is among them: `tls` and `http2` are not empty where it is. `needs` are words that the template must
+    have for the proxy to do what is asked; `files` are written beside the configuration.
     """
 
-    def __init__(self, name, command, template=None, **words):
-        self.name, self.command, self.template, self.words = name, command, template, words
+    def __init__(self, name, command, template=None, needs=(), **words):
+        self.name, self.command, self.template, self.needs = name, command, template, needs
+        self.words, self.files = {"probe": "/16", **words}, {}
 
     def start(self, core, origin):
         self.dir = Path(tempfile.mkdtemp(prefix=f"gw-bench-{self.name.replace('/', '_')}-", dir="/dev/shm"))
         os.chmod(self.dir, 0o755)
-        self.port = free_port()
-        words = {**self.words, "dir": self.dir, "port": self.port, "origin": origin}
+        self.port, self.metrics = free_port(), free_port()
+        self.process = None
+        try:
+            self.prepare(origin)
+            with (self.dir / "output").open("wb") as out:
+                self.process = subprocess.Popen(
+                    ["taskset", "-c", str(core), *(self.expand(a) for a in self.command)], stdin=subprocess.DEVNULL,
+                    stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.dir)
+            until(self.answers, START, f"{self.name} to answer")
+        except AssertionError as e:
+            output = "".join(p.read_text(errors="replace")[-4000:]
+                             for p in (self.dir / "output", self.dir / "error.log") if p.exists())
+            self.stop()
+            raise Failed(f"{self.name} does not start: {e}\n{output}") from e
+        except BaseException:
+            self.stop()
+            raise
 
-        def expand(text):
-            while re.search(r"@\w+@", text):  # words may hold words
-                text = re.sub(r"@(\w+)@", lambda m: str(words[m[1]]), text)
-            return text
-
+    def prepare(self, origin):
+        """Writes what it reads."""
+        self.now = {**self.words, "dir": self.dir, "port": self.port, "origin": origin, "metrics": self.metrics}
         if self.words.get("tls"):
             certificate(self.dir)
         if self.template:
-            (self.dir / "conf").write_text(expand(self.template.read_text()))
-        with (self.dir / "output").open("wb") as out:
-            self.process = subprocess.Popen(
-                ["taskset", "-c", str(core), *(expand(a) for a in self.command)], stdin=subprocess.DEVNULL,
-                stdout=out, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.dir)
-        try:
-            until(self.answers, 15, f"{self.name} to answer")
-        except AssertionError:
-            output = (self.dir / "output").read_text(errors="replace")
-            for log in self.dir.glob("*.log"):
-                output += log.read_text(errors="replace")
-            self.stop()
-            sys.exit(f"bench: {self.name} does not start:\n{output}")
+            text = self.template.read_text()
+            if missing := [w for w in self.needs if f"@{w}@" not in text]:
+                raise Failed(f"{self.name}: {self.template} has no @{'@, @'.join(missing)}@")
+            (self.dir / "conf").write_text(self.expand(text))
+        for name, text in self.files.items():
+            (self.dir / name).write_text(text)
+
+    def expand(self, text):
+        while re.search(r"@\w+@", text):  # words may hold words
+            text = re.sub(r"@(\w+)@", lambda m: str(self.now[m[1]]), text)
+        return text
+
+    def url(self, path):
+        return f"{'https' if self.words.get('tls') else 'http'}://127.0.0.1:{self.port}{path}"
 
     def answers(self):
         if self.process.poll() is not None:
-            raise AssertionError(f"{self.name} left")
+            raise AssertionError("it left")
         try:
             if self.words.get("http2"):
-                url = f"{'https' if self.words.get('tls') else 'http'}://127.0.0.1:{self.port}/16"
-                return h2load(None, url, 1, 1, "-n1")["requests"] == 1
+                return h2load(None, self.url(self.words["probe"]), 1, 1, "-n1")["requests"] == 1
             if self.words.get("tls"):
                 return handshake(self.port)
-            return ask(("127.0.0.1", self.port), "GET", "/16", timeout=2).status == 200
+            return ask(("127.0.0.1", self.port), "GET", self.words["probe"], timeout=2).status == 200
         except (OSError, WireError):
             return False
 
@@ -150,6 +144,13 @@ class Proxy:
         return total
 
     def stop(self):
+        if self.process:
+            self.end()
+        release(self.port)
+        release(self.metrics)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def end(self):
         pids = self.pids()
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -162,15 +163,19 @@ class Proxy:
             except ProcessLookupError:
                 pass
         self.process.wait(10)
-        release(self.port)
-        shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def wrk(core, url, connections, seconds):
-    """One run of wrk, as numbers; latencies in microseconds."""
+def wrk(core, url, connections, seconds, *more):
+    """One run of wrk, as numbers; latencies in microseconds. `more`: its options, or words for requests.lua."""
+    if more and not more[0].startswith("-"):
+        more = ("-s", HERE / "requests.lua", url, "--", *map(str, more))
+    else:
+        more = (*more, url)
     done = subprocess.run(["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-                           url], capture_output=True, text=True, check=True)
+                           *more], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     text = done.stdout
+    if done.returncode != 0:
+        raise Failed(f"wrk: {done.stderr or text}")
     units = {"us": 1, "ms": 1e3, "s": 1e6}
 
     def latency(share):
@@ -198,41 +203,70 @@ def h2load(core, url, connections, streams, *more):
             "errors": sum(map(int, bad.groups())) + sum(map(int, re.findall(r"(\d+) [345]xx", done.stdout)))}
 
 
-# `http2`: spoken by clients, in clear without any other beside it. `grpc`: spoken to the origin, over HTTP/2.
+# How each is configured for a row's work. `tls`, `http2`: spoken by clients, HTTP/2 in clear without any other
+# beside it. `grpc`: spoken to the origin, over HTTP/2. `log`: an access log, metrics and traces. `routes`: so many,
+# to be asked for paths of `size`. `bulk`: bodies are large.
 
-def nginx(name="nginx", tls=False, headers=NGINX_HEADERS, http2=False, grpc=False):
+def relay(a, **_):
+    return Proxy("relay", [str(a.build / "test/bench/relay"), "@port@", "@origin@"])
+
+
+def nginx(name="nginx", tls=False, headers=configs.NGINX_HEADERS, http2=False, grpc=False, log=False, routes=0,
+          size=0, bulk=False, **_):
     program = shutil.which("nginx") or "/usr/sbin/nginx"
+    to = "grpc_pass grpc://origin;" if grpc else "proxy_pass http://origin;"
+    headers += configs.NGINX_TRACE if log and headers else ""
     if grpc:
-        to = "grpc_pass grpc://origin;\n\t\t\t" + headers.replace("proxy_set_header", "grpc_set_header")
-    else:
-        to = 'proxy_pass http://origin;\n\t\t\tproxy_http_version 1.1;\n\t\t\tproxy_set_header Connection "";' \
-             f"\n\t\t\t{headers}"
-    return Proxy(name, [program, "-p", "@dir@", "-c", "@dir@/conf"], HERE / "nginx.conf", pass_to=to,
-                 ssl="ssl" if tls else "", tls=NGINX_TLS if tls else "", http2="http2" if http2 else "")
+        headers = headers.replace("proxy_set_header", "grpc_set_header")
+    return Proxy(name, [program, "-p", "@dir@", "-c", "@dir@/conf"], HERE / "nginx.conf",
+                 log=configs.NGINX_LOG if log else "access_log off;", headers=headers,
+                 locations=configs.nginx_locations(routes, size) if routes else f"location / {{ {to} }}",
+                 bulk=configs.NGINX_BULK if bulk else "", ssl="ssl" if tls else "",
+                 tls=configs.NGINX_TLS if tls else "", http2="http2" if http2 else "", probe=probe(routes, size))
 
 
-def haproxy(name="haproxy", tls=False, headers=HAPROXY_HEADERS, http2=False, grpc=False):
+def haproxy(name="haproxy", tls=False, headers=configs.HAPROXY_HEADERS, http2=False, grpc=False, log=False, routes=0,
+            size=0, bulk=False, **_):
     program = shutil.which("haproxy") or "/usr/sbin/haproxy"
     speaks = "alpn h2" if tls else "proto h2"
-    return Proxy(name, [program, "-f", "@dir@/conf"], HERE / "haproxy.cfg", headers=headers,
-                 scheme="https" if tls else "http", tls=HAPROXY_TLS if tls else "", http2=speaks if http2 else "",
-                 proto="proto h2" if grpc else "")
+    to = "use_backend %[path,map(@dir@/map)]" if routes else "default_backend back"
+    made = Proxy(name, [program, "-f", "@dir@/conf"], HERE / "haproxy.cfg", headers=headers, to=to,
+                 log=configs.HAPROXY_LOG if log else "", metrics_front=configs.HAPROXY_METRICS if log else "",
+                 id="var(txn.id)" if log else "uuid()", bulk=configs.HAPROXY_BULK if bulk else "",
+                 scheme="https" if tls else "http", tls=configs.HAPROXY_TLS if tls else "",
+                 http2=speaks if http2 else "", proto="proto h2" if grpc else "", probe=probe(routes, size))
+    if routes:
+        made.files["map"] = configs.haproxy_map(routes, size)
+    return made
 
 
-def nghttpx(name="nghttpx", tls=False, http2=True, grpc=False):
+def nghttpx(name="nghttpx", tls=False, http2=True, grpc=False, **_):
     program = shutil.which("nghttpx") or "/usr/sbin/nghttpx"
-    return Proxy(name, [program, "--conf=@dir@/conf"], HERE / "nghttpx.conf", tls=NGHTTPX_TLS if tls else "",
-                 no_tls="" if tls else ";no-tls", http2=http2, proto=";;proto=h2" if grpc else "")
+    return Proxy(name, [program, "--conf=@dir@/conf"], HERE / "nghttpx.conf",
+                 tls=configs.NGHTTPX_TLS if tls else "", no_tls="" if tls else ";no-tls", http2=http2,
+                 proto=";;proto=h2" if grpc else "")
 
 
-def gateways(a, tls=False, route="", http2=False, grpc=False):
+def gateway(name, path, tls=False, route="", http2=False, grpc=False, log=False, routes=0, size=0, **_):
+    template = Path(path).parent / "bench-gateway.conf"  # put there by compare: that build's own
+    return Proxy(name, [str(Path(path).resolve()), "-c", "@dir@/conf"],
+                 template if template.exists() else HERE / "gateway.conf",
+                 needs=["routes"] * bool(routes) + ["access_log"] * log,
+                 routes=configs.gateway_routes(routes, size) if routes else configs.ALL, route=route,
+                 limits=configs.gateway_limits(routes) if routes else configs.PLAIN_LIMITS,
+                 access_log=configs.GATEWAY_LOG if log else "enabled = false;",
+                 metrics_at="127.0.0.1:@metrics@" if log else "",
+                 tls=configs.GATEWAY_TLS if tls else "", certificates=configs.GATEWAY_CERTIFICATES if tls else "",
+                 http2=http2, service='protocol = "http2";' if grpc else "", probe=probe(routes, size))
+
+
+def gateways(a, **how):
     """The gateway of this build, or those that were asked for."""
-    out = []
-    for given in a.gateway or ([f"gateway={a.build / 'gateway'}"] if (a.build / "gateway").exists() else []):
-        name, _, path = given.partition("=")
-        template = Path(path).parent / "bench-gateway.conf"  # put there by compare: that build's own
-        out.append(Proxy(name, [str(Path(path).resolve()), "-c", "@dir@/conf"],
-                         template if template.exists() else HERE / "gateway.conf", route=route,
-                         tls=GATEWAY_TLS if tls else "", certificates=GATEWAY_CERTIFICATES if tls else "",
-                         http2=http2, service='protocol = "http2";' if grpc else ""))
-    return out
+    program = getattr(a, "program", None) or a.build / "gateway"
+    given = a.gateway or ([f"gateway={program}"] if program.exists() else [])
+    return [gateway(name, path, **how) for name, _, path in (g.partition("=") for g in given)]
+
+
+def probe(routes, size):
+    """A path that is answered as soon as the proxy serves."""
+    return configs.path_of(0, size) if routes else "/16"

@@ -43,16 +43,14 @@ static struct {
 static void
 watch(struct side *s, int op)
 {
-	struct epoll_event ev = {.events = EPOLLRDHUP, .data.ptr = s};
+	struct epoll_event ev = {.data.ptr = s};
 
-	/* Reading stops while what this side read waits; writing is watched while the peer's waits.
-	 */
+	/* Reading stops while what this side read waits, its end included; writing is watched while
+	 * the peer's waits. */
 	if (s->len == 0 && !s->eof)
 		ev.events |= EPOLLIN;
 	if (s->peer->len > 0)
 		ev.events |= EPOLLOUT;
-	if (s->eof)
-		ev.events &= ~(unsigned)EPOLLRDHUP;
 	if (epoll_ctl(relay.epoll, op, s->fd, &ev) < 0)
 		err(1, "epoll_ctl");
 }

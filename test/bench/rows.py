@@ -1,39 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of the benchmark besides the first: TLS, HTTP/2, gRPC, WebSockets, memory of idle connections.
-
-A row measures one number of each proxy, the smaller the better, in interleaved runs. Its bar is a number, or
-the best of some peers; the gateway's median is held against it.
+"""The rows of the benchmark. A row measures one number of each proxy, the smaller the better, in interleaved runs;
+its bars are held against the gateway's median. One more is one more entry in ROWS.
 """
 import re
 import resource
-import statistics
 import struct
 import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
-from proxies import free_port, gateways, h2load, haproxy, nghttpx, nginx, wrk
+import configs
+import proxies
+from proxies import Failed, gateways, h2load, wrk
+from verdict import RELAY, Bar
 
 SETTLE = 3  # s until what a burst needed was given back
+ROUTES = 100000
 
 
-@dataclass
+@dataclass(frozen=True)
 class Row:
     about: str
     unit: str
-    measure: Callable  # (proxy, a) -> number
-    bar: float  # at most so many units, or with `than` so many times the best of these
-    than: tuple = ()
-    peers: tuple = ("nginx", "haproxy")
-    tls: bool = True
+    measure: Callable  # (proxy, a) -> {value, and what else is worth printing}
+    bars: tuple
+    beside: tuple = ("nginx", "haproxy")  # measured in the same run; names of MAKERS
+    how: dict = field(default_factory=dict)  # the work, as the makers in proxies.py know it
     origin: str = "origin"
-    route: str = ""
-    http2: bool = False
-    grpc: bool = False
     runs: int = 0  # 0: as many as asked for
+    takes: float = 0  # s a run needs beyond its start, warm-up and load
+
+
+# --- loads: (proxy, a, seconds) -> {requests, errors, ...} ----------------------------------------
+
+def web(connections=64, path="", *more):
+    """wrk, over as many connections and for as many octets as the row says or --connections and --size do."""
+    def load(proxy, a, seconds):
+        return wrk(a.load_core, proxy.url(path or f"/{a.size}"), a.connections or connections, seconds, *more)
+    return load
+
+
+def routed(n):
+    """So many of all the routes, in turn."""
+    def load(proxy, a, seconds):
+        return wrk(a.load_core, proxy.url("/"), a.connections or 64, seconds, "routes", n, ROUTES, a.size)
+    return load
+
+
+def streams(connections, each):
+    return lambda proxy, a, seconds: h2load(a.load_core, proxy.url(f"/{a.size}"), connections, each, f"-D{seconds}")
+
+
+def unary(connections, each):
+    """Each request a message of 128 octets, each answer one of --size."""
+    def load(proxy, a, seconds):
+        with tempfile.NamedTemporaryFile() as message:
+            message.write(struct.pack(">BI", 0, 128) + b"x" * 128)
+            message.flush()
+            return h2load(a.load_core, proxy.url(f"/bench.Bench/{a.size}"), connections, each, f"-D{seconds}", "-d",
+                          message.name, "-Hcontent-type: application/grpc", "-Hte: trailers")
+    return load
 
 
 def tool(a, name, *args):
@@ -41,69 +69,45 @@ def tool(a, name, *args):
     done = subprocess.run(["taskset", "-c", str(a.load_core), a.build / "test/bench" / name, *map(str, args)],
                           capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        sys.exit(f"bench: {name}: {done.stderr}")
+        raise Failed(f"{name}: {done.stderr}")
     return [float(n) for n in re.findall(r"[\d.]+", done.stdout)]
 
 
-def https(proxy, a):
-    url = f"https://127.0.0.1:{proxy.port}/{a.size}"
-    wrk(a.load_core, url, a.connections, a.warmup)
-    before = proxy.cpu()
-    got = wrk(a.load_core, url, a.connections, a.seconds)
-    if got["errors"]:
-        sys.exit(f"bench: {proxy.name}: {got['errors']} errors")
-    return (proxy.cpu() - before) / got["requests"] * 1e6
-
-
-def loaded(proxy, a, path, connections, streams, *more):
-    """CPU per request while h2load sends them."""
-    url = f"{'https' if proxy.words.get('tls') else 'http'}://127.0.0.1:{proxy.port}{path}"
-    h2load(a.load_core, url, connections, streams, f"-D{a.warmup}", *more)
-    before = proxy.cpu()
-    got = h2load(a.load_core, url, connections, streams, f"-D{a.seconds}", *more)
-    if got["errors"]:
-        sys.exit(f"bench: {proxy.name}: {got['errors']} errors")
-    return (proxy.cpu() - before) / got["requests"] * 1e6
-
-
-def http2(connections, streams):
-    return lambda proxy, a: loaded(proxy, a, f"/{a.size}", connections, streams)
-
-
-def unary(connections, streams):
-    """Each request a message of 128 octets, each answer one of --size."""
-    def measure(proxy, a):
-        with tempfile.NamedTemporaryFile() as message:
-            message.write(struct.pack(">BI", 0, 128) + b"x" * 128)
-            message.flush()
-            return loaded(proxy, a, f"/bench.Bench/{a.size}", connections, streams, "-d", message.name,
-                          "-Hcontent-type: application/grpc", "-Hte: trailers")
-    return measure
-
-
 def handshakes(*options):
-    def measure(proxy, a):
-        n = a.seconds * 600
-        tool(a, "dial", "-t", "-n", 200, proxy.port)
-        before = proxy.cpu()
-        opened, resumed, _ = tool(a, "dial", "-t", *options, "-n", n, proxy.port)
-        if opened != n or resumed != (n if options else 0):
-            sys.exit(f"bench: {proxy.name}: {opened:.0f} opened, {resumed:.0f} resumed of {n}")
+    def load(proxy, a, seconds):
+        n = seconds * 600
+        opened, resumed, took = tool(a, "dial", "-t", *options, "-n", n, proxy.port)
         # Each thread's first, which is not counted, is a full one.
-        return (proxy.cpu() - before) / n * 1e6
-    return measure
+        if opened != n or resumed != (n if options else 0):
+            raise Failed(f"{opened:.0f} opened, {resumed:.0f} resumed of {n}")
+        return {"requests": n, "rps": n / took, "errors": 0}
+    return load
 
 
-def websocket(octets):
+def messages(octets):
+    def load(proxy, a, seconds):
+        n, took = tool(a, "ws", "-n", a.connections or 64, "-s", octets, "-d", seconds, proxy.port)
+        return {"requests": n, "rps": n / took, "errors": 0}
+    return load
+
+
+# --- measures -------------------------------------------------------------------------------------
+
+def cpu(load):
+    """Microseconds of CPU for each request of the load."""
     def measure(proxy, a):
-        tool(a, "ws", "-n", a.connections, "-s", octets, "-d", a.warmup, proxy.port)
-        before = proxy.cpu()
-        messages, _ = tool(a, "ws", "-n", a.connections, "-s", octets, "-d", a.seconds, proxy.port)
-        return (proxy.cpu() - before) / messages * 1e6
+        load(proxy, a, a.warmup)
+        before, began = proxy.cpu(), time.monotonic()
+        got = load(proxy, a, a.seconds)
+        used, took = proxy.cpu() - before, time.monotonic() - began
+        if not got["requests"]:
+            raise Failed(f"no request was answered, {got['errors']} errors")
+        return {**got, "value": used / got["requests"] * 1e6, "busy": used / took, "pss_kib": proxy.memory()}
     return measure
 
 
 def idle(*options):
+    """Octets of Pss that each of many connections adds."""
     def measure(proxy, a):
         n = min(10000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 2000)
         tool(a, "dial", *options, "-n", 1000, proxy.port)  # what is made once is there
@@ -114,84 +118,95 @@ def idle(*options):
                                  str(n), str(proxy.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             if not dial.stdout.readline().startswith(f"{n} opened"):
-                sys.exit(f"bench: {proxy.name} does not take {n} connections")
+                raise Failed(f"does not take {n} connections")
             time.sleep(SETTLE)
-            return (proxy.memory() - before) * 1024 / n
+            return {"value": (proxy.memory() - before) * 1024 / n, "errors": 0}
         finally:
             dial.stdin.close()
             dial.wait()
     return measure
 
 
+# --- the table ------------------------------------------------------------------------------------
+# Who can be measured beside the gateway. (a, how) -> Proxy
+MAKERS = {
+    "relay": lambda a, how: proxies.relay(a),
+    "nginx": lambda a, how: proxies.nginx(**how),
+    "haproxy": lambda a, how: proxies.haproxy(**how),
+    "nghttpx": lambda a, how: proxies.nghttpx(**how),
+    # They add no header.
+    "nginx-plain": lambda a, how: proxies.nginx("nginx-plain", **how, headers=""),
+    "haproxy-plain": lambda a, how: proxies.haproxy("haproxy-plain", **how, headers=""),
+    # The gateway with one route for everything, asked for the same paths.
+    "one-route": lambda a, how: one_route(a, how),
+}
+PLAIN = ("nginx-plain", "haproxy-plain")
+PEERS = ("nginx", "haproxy", "nghttpx", *PLAIN)
 BEST = ("nginx", "haproxy")
-HTTP2 = dict(bar=1.0, than=(*BEST, "nghttpx"), peers=(*BEST, "nghttpx"), http2=True)
-GRPC = dict(HTTP2, origin="h2origin", grpc=True)
-REQUEST, CALL = "us of CPU per request", "us of CPU per call"
+BETTER = (Bar(1.0, BEST),)
+BESTS = (Bar(1.0, (*BEST, "nghttpx")),)
+FLOOR = ("relay", *BEST)
+H2 = (*BEST, "nghttpx")
+TLS, H2C, H2TLS, GRPC = {"tls": True}, {"http2": True}, {"tls": True, "http2": True}, {"http2": True, "grpc": True}
+WS = {"how": {"route": "websocket = { enabled = true; };"}, "origin": "wsecho"}
+REQUEST, CALL, SHAKE = "us of CPU per request", "us of CPU per call", "us of CPU per handshake"
+MESSAGE, EACH = "us of CPU per message", "octets of Pss per connection"
+
 ROWS = {
-    "https": Row("HTTPS, keep-alive", "us of CPU per request", https, 1.0, BEST),
-    "full": Row("full handshakes", "us of CPU per handshake", handshakes(), 1.0, BEST),
-    "resumed": Row("handshakes resumed by ticket", "us of CPU per handshake", handshakes("-r"), 1.0, BEST),
-    "h2c-4x32": Row("HTTP/2 in clear, 4 connections of 32 streams", REQUEST, http2(4, 32), tls=False, **HTTP2),
-    "h2c-1x100": Row("HTTP/2 in clear, one connection of 100 streams", REQUEST, http2(1, 100), tls=False, **HTTP2),
-    "h2-4x32": Row("HTTP/2 over TLS, 4 connections of 32 streams", REQUEST, http2(4, 32), **HTTP2),
-    "h2-1x100": Row("HTTP/2 over TLS, one connection of 100 streams", REQUEST, http2(1, 100), **HTTP2),
-    "grpc-4x32": Row("gRPC unary in clear, 4 connections of 32 streams", CALL, unary(4, 32), tls=False, **GRPC),
-    "grpc-1x100": Row("gRPC unary in clear, one connection of 100 streams", CALL, unary(1, 100), tls=False, **GRPC),
-    "ws64": Row("WebSocket messages of 64 octets, there and back", "us of CPU per message", websocket(64), 1.0,
-                ("haproxy",), ("haproxy",), False, "wsecho", "websocket = { enabled = true; };"),
-    "ws1024": Row("WebSocket messages of 1 KiB, there and back", "us of CPU per message", websocket(1024), 1.0,
-                  ("haproxy",), ("haproxy",), False, "wsecho", "websocket = { enabled = true; };"),
-    "idle": Row("idle connections, after one request each", "octets of Pss per connection", idle(), 600,
-                tls=False, runs=3),
-    "idle-tls": Row("idle TLS connections, after one request each", "octets of Pss per connection", idle("-t"),
-                    15 * 1024, runs=3),
+    "forward": Row("keep-alive, 64 connections", REQUEST, cpu(web()), (Bar(1.15, RELAY), *BETTER), (*FLOOR, *PLAIN)),
+    "forward-512": Row("keep-alive, 512 connections", REQUEST, cpu(web(512)), (Bar(1.20, RELAY), *BETTER), FLOOR),
+    "routes": Row(f"{ROUTES:,} routes, 1,000 of them asked for in turn, 64 connections", REQUEST, cpu(routed(1000)),
+                  (Bar(1.03, ("one-route",)), *BETTER), ("relay", "one-route", *BEST), {"routes": ROUTES}, takes=4),
+    "routes-all": Row(f"{ROUTES:,} routes, all asked for in turn (no cache has them), 64 connections", REQUEST,
+                      cpu(routed(ROUTES)), BETTER, ("relay", "one-route", *BEST), {"routes": ROUTES}, takes=4),
+    "logged": Row("access log, metrics, request id, trace context; 64 connections", REQUEST, cpu(web()),
+                  (Bar(1.20, RELAY), *BETTER), FLOOR, {"log": True}),
+    "post": Row("POST of 64 KiB, 64 connections", REQUEST, cpu(web(64, "/16", "post", 65536)), BETTER, FLOOR,
+                {"bulk": True}),
+    "download": Row("download of 10 MiB, 16 connections", REQUEST, cpu(web(16, "/10485760")), BETTER, FLOOR,
+                    {"bulk": True}),
+    "close": Row("a connection per request, 64 at a time", REQUEST, cpu(web(64, "", "-HConnection: close")), BETTER,
+                 FLOOR),
+    "https": Row("HTTPS, keep-alive, 64 connections", REQUEST, cpu(web()), BETTER, how=TLS),
+    "full": Row("full handshakes", SHAKE, cpu(handshakes()), BETTER, how=TLS),
+    "resumed": Row("handshakes resumed by ticket", SHAKE, cpu(handshakes("-r")), BETTER, how=TLS),
+    "h2c-4x32": Row("HTTP/2 in clear, 4 connections of 32 streams", REQUEST, cpu(streams(4, 32)), BESTS, H2, H2C),
+    "h2c-1x100": Row("HTTP/2 in clear, one connection of 100 streams", REQUEST, cpu(streams(1, 100)), BESTS, H2, H2C),
+    "h2-4x32": Row("HTTP/2 over TLS, 4 connections of 32 streams", REQUEST, cpu(streams(4, 32)), BESTS, H2, H2TLS),
+    "h2-1x100": Row("HTTP/2 over TLS, one connection of 100 streams", REQUEST, cpu(streams(1, 100)), BESTS, H2, H2TLS),
+    "grpc-4x32": Row("gRPC unary in clear, 4 connections of 32 streams", CALL, cpu(unary(4, 32)), BESTS, H2, GRPC,
+                     "h2origin"),
+    "grpc-1x100": Row("gRPC unary in clear, one connection of 100 streams", CALL, cpu(unary(1, 100)), BESTS, H2, GRPC,
+                      "h2origin"),
+    "ws64": Row("WebSocket messages of 64 octets, there and back", MESSAGE, cpu(messages(64)),
+                (Bar(1.0, ("haproxy",)),), ("relay", "haproxy"), **WS),
+    "ws1024": Row("WebSocket messages of 1 KiB, there and back", MESSAGE, cpu(messages(1024)),
+                  (Bar(1.0, ("haproxy",)),), ("relay", "haproxy"), **WS),
+    "idle": Row("idle connections, after one request each", EACH, idle(), (Bar(600),), runs=3, takes=10),
+    "idle-tls": Row("idle TLS connections, after one request each", EACH, idle("-t"), (Bar(15 * 1024),), how=TLS,
+                    runs=3, takes=14),
+    "idle-h2c": Row("idle HTTP/2 connections in clear, after one request each", EACH, idle("-2"), (Bar(16 * 1024),),
+                    H2, H2C, runs=3, takes=10),
 }
 
 
+def one_route(a, how):
+    """The gateway whose 100,000 routes are judged, with one."""
+    own = gateways(a, **{**how, "routes": 0})[0]
+    own.name, own.words["probe"] = "one-route", configs.path_of(0, how["size"])
+    return own
+
+
+def beside(row, a):
+    """Names of who is measured beside the gateway."""
+    left = () if a.peers and a.plain else PLAIN if a.peers else PEERS
+    return [n for n in row.beside if n not in left]
+
+
 def kinds(row, a):
-    how = {"tls": row.tls, "http2": row.http2, "grpc": row.grpc}
-    out = gateways(a, route=row.route, **how)
-    if a.peers:
-        out += [make(**how) for make in (nginx, haproxy, nghttpx) if make.__name__ in row.peers]
-    return out
-
-
-def verdict(row, medians):
-    """(line, met), met is None where something is absent."""
-    missing = {"gateway", *row.than} - medians.keys()
-    if missing:
-        return f"bar: not judged without {' and '.join(sorted(missing))}", None
-    if not row.than:
-        met = medians["gateway"] <= row.bar
-        return f"bar: gateway {medians['gateway']:.0f} {row.unit}, at most {row.bar}: {'met' if met else 'MISSED'}", met
-    best = min(row.than, key=medians.get)
-    ratio = medians["gateway"] / medians[best]
-    met = ratio <= row.bar
-    return f"bar: gateway / {best} = {ratio:.3f}, at most {row.bar}: {'met' if met else 'MISSED'}", met
-
-
-def run_row(row, a):
-    """(lines, met, what goes into the JSON)."""
-    port = free_port()
-    origin = subprocess.Popen(["taskset", "-c", str(a.load_core), a.build / "test/bench" / row.origin, str(port)])
-    samples, runs = {}, min(row.runs or a.runs, a.runs)
-    try:
-        for n in range(runs):
-            for proxy in kinds(row, a):
-                proxy.start(a.proxy_core, port)
-                try:
-                    samples.setdefault(proxy.name, []).append(row.measure(proxy, a))
-                finally:
-                    proxy.stop()
-                print(f"  run {n + 1}/{runs} {proxy.name:15} {samples[proxy.name][-1]:9.2f} {row.unit}",
-                      file=sys.stderr, flush=True)
-    finally:
-        origin.kill()
-        origin.wait()
-    medians = {name: statistics.median(v) for name, v in samples.items()}
-    lines = [f"{row.about}: {row.unit}, medians of {runs} interleaved runs",
-             f"{'':15} {'median':>11} {'smallest':>11} {'largest':>11}"]
-    for name, v in samples.items():
-        lines.append(f"{name:15} {medians[name]:11.2f} {min(v):11.2f} {max(v):11.2f}")
-    line, met = verdict(row, medians)
-    return [*lines, line], met, {"bar": line, "met": met, "medians": medians, "samples": samples}
+    """What is measured, in the order of a round."""
+    how = {**row.how, "size": a.size} if row.how.get("routes") else row.how
+    own = gateways(a, **how)
+    made = {n: MAKERS[n](a, how) for n in beside(row, a) if n != "one-route" or own}
+    first = [made.pop("relay")] if "relay" in made else []
+    return [*first, *own, *made.values()]
