@@ -9,10 +9,12 @@
  *it waits, and another connection is opened as long as -m allows. A connection that the server ends
  *is opened again; a request on it is lost then and not asked again.
  *
- * usage: pace [-c N] [-m N] [-r RATE] [-d SECONDS] [-w SECONDS] [-p PATH] [-n] [-f] PORT
+ * usage: pace [-c N] [-m N] [-r RATE] [-d SECONDS] [-w SECONDS] [-p PATH] [-s N] [-n] [-f]
+ *             PORT
  *	-c  connections from the start, default 64       -m  at most, default as many as -c
  *	-r  requests a second, default 1000              -d  how long, default 5
  *	-w  before that, the same load, not counted      -n  a connection for each request
+ *	-s  PATH's # stands for a number below this, another each time, all before one comes again
  *	-f  real-time priority where allowed: a probe that does not wait for its own core
  *
  * Prints one line of JSON; times in microseconds. "sent" is how late requests were sent: behind
@@ -42,6 +44,8 @@
 #define GRACE     SECOND         /* for what is due at the end */
 #define HEAD_SIZE 2048
 #define EVENTS    256
+#define DIGITS    21
+#define STEP      61803 /* neighbours in time are far apart */
 
 enum state {
 	CLOSED, /* and to be opened again at `since` */
@@ -70,14 +74,15 @@ struct counts {
 };
 
 static struct {
-	unsigned connections, most;
+	unsigned connections, most, paths;
 	double rate, seconds, warmup;
 	const char *path;
 	bool each, urgent;
 	struct sockaddr_in to;
 
-	char request[1024];
-	size_t request_n;
+	char request[1024], after[1024]; /* `after`: what follows a number in the path */
+	size_t after_n;
+	size_t request_n, before_n; /* `before_n`: what goes before it */
 	int epoll;
 	struct conns idle, closed;
 	unsigned made, open, busy;
@@ -209,6 +214,17 @@ conn_lost(struct conn *c)
 	conn_end(c, 0);
 }
 
+/* Request i, where each has a path of its own. */
+static void
+request_number(unsigned long i)
+{
+	char *to = pace.request + pace.before_n;
+	int n = snprintf(to, DIGITS, "%lu", i * STEP % pace.paths);
+
+	memcpy(to + n, pace.after, pace.after_n);
+	pace.request_n = pace.before_n + (size_t)n + pace.after_n;
+}
+
 static void
 conn_ask(struct conn *c, unsigned long i)
 {
@@ -220,6 +236,8 @@ conn_ask(struct conn *c, unsigned long i)
 	pace.busy++;
 	if (i >= pace.first)
 		note(pace.delays, &pace.n_delays, t - c->since);
+	if (pace.paths > 0)
+		request_number(i);
 	if (send(c->fd, pace.request, pace.request_n, MSG_NOSIGNAL) != (ssize_t)pace.request_n)
 		conn_lost(c);
 }
@@ -417,7 +435,7 @@ arguments(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:m:r:d:w:p:nf")) != -1) {
+	while ((c = getopt(argc, argv, "c:m:r:d:w:p:s:nf")) != -1) {
 		switch (c) {
 		case 'c':
 			pace.connections = (unsigned)strtoul(optarg, NULL, 10);
@@ -437,6 +455,9 @@ arguments(int argc, char **argv)
 		case 'p':
 			pace.path = optarg;
 			break;
+		case 's':
+			pace.paths = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		case 'n':
 			pace.each = true;
 			break;
@@ -449,12 +470,32 @@ arguments(int argc, char **argv)
 	}
 	if (optind + 1 != argc || pace.rate <= 0 || pace.seconds <= 0 || pace.connections == 0)
 		errx(64, "usage: pace [-c N] [-m N] [-r RATE] [-d SECONDS] [-w SECONDS] [-p PATH] "
-			 "[-n] [-f] PORT");
+			 "[-s N] [-n] [-f] PORT");
 	if (pace.most < pace.connections)
 		pace.most = pace.connections;
 	pace.to = (struct sockaddr_in){.sin_family = AF_INET,
 	    .sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10)),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+static void
+request_set_up(void)
+{
+	const char *number = pace.paths > 0 ? strchr(pace.path, '#') : NULL;
+	int n = snprintf(pace.request, sizeof(pace.request),
+	    "GET %s HTTP/1.1\r\nHost: bench\r\nUser-Agent: pace\r\n%s\r\n", pace.path,
+	    pace.each ? "Connection: close\r\n" : "");
+
+	if (n >= (int)sizeof(pace.request) - DIGITS)
+		errx(64, "the path is too long");
+	pace.request_n = (size_t)n;
+	if (number == NULL) {
+		pace.paths = 0;
+		return;
+	}
+	pace.before_n = sizeof("GET ") - 1 + (size_t)(number - pace.path);
+	pace.after_n = pace.request_n - pace.before_n - 1;
+	memcpy(pace.after, pace.request + pace.before_n + 1, pace.after_n);
 }
 
 static void
@@ -468,11 +509,7 @@ set_up(void)
 	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); /* wakes on time, not up to 50 us later */
 	if (pace.urgent)
 		sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 10});
-	pace.request_n = (size_t)snprintf(pace.request, sizeof(pace.request),
-	    "GET %s HTTP/1.1\r\nHost: bench\r\nUser-Agent: pace\r\n%s\r\n", pace.path,
-	    pace.each ? "Connection: close\r\n" : "");
-	if (pace.request_n >= sizeof(pace.request))
-		errx(64, "the path is too long");
+	request_set_up();
 	TAILQ_INIT(&pace.idle);
 	TAILQ_INIT(&pace.closed);
 	pace.epoll = epoll_create1(EPOLL_CLOEXEC);
