@@ -10,10 +10,11 @@
 #: make lint                 layers, sizes, banned functions, format, clang-tidy, cppcheck ...
 #: make requirements         every requirement with the tests that name it
 #: make coverage             line coverage by gcovr, in build-cov
-#: make bench                CPU per request, handshake and message, memory; against nginx and HAProxy
+#: make bench                CPU per request, handshake and message, memory; against a relay, nginx, HAProxy,
+#:                           nghttpx; measures what make pgo builds (BENCH_PROGRAM=); text, JSON, a chart
 #: make bench-changes        how fast a change is in force: admin API, Redis (part of make bench)
 #: make bench-load           100,000 routes: time to load and check, memory (part of make bench)
-#: make bench-compare        the same for two commits or builds (A=, B=)
+#: make bench-compare        two commits or builds in one run, or two results, latest.json (A=, B=)
 #: make torture-reload       1,000 reloads under load (TORTURE_ARGS=--tls: certificates, streams over TLS; --h2)
 #: make chaos                children killed and stopped under load
 RESULTS	:= $(BUILD)/test-results
@@ -106,12 +107,16 @@ $(BENCH_BIN): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto -lnghttp2 -lconfig -pthread
 bench-tools: $(BENCH_BIN)
+# The package's build is measured, or another: BENCH_PROGRAM=build/gateway. A bar that is missed keeps nothing
+# from being measured.
+BENCH_PROGRAM ?= $(PGO_BUILD)/gateway
 bench:
 	@contrib/deps run build bench
 	@$(MAKE) all bench-tools
-	@test/bench/bench --build $(BUILD) $(BENCH_ARGS)
-	@test/bench/changes --build $(BUILD) $(CHANGES_ARGS)
-	@test/bench/load --build $(BUILD) $(LOAD_ARGS)
+	@$(if $(filter $(PGO_BUILD)/gateway,$(BENCH_PROGRAM)),$(MAKE) pgo)
+	@rc=0; test/bench/bench --build $(BUILD) --program $(BENCH_PROGRAM) $(BENCH_ARGS) || rc=1; \
+	test/bench/changes --build $(BUILD) $(CHANGES_ARGS) || rc=1; \
+	test/bench/load --build $(BUILD) $(LOAD_ARGS) || rc=1; exit $$rc
 bench-changes:
 	@contrib/deps run build test bench
 	@$(MAKE) all bench-tools
@@ -121,8 +126,7 @@ bench-load:
 	@$(MAKE) all bench-tools
 	@test/bench/load --build $(BUILD) $(LOAD_ARGS)
 bench-compare:
-	@contrib/deps run build bench
-	@$(MAKE) bench-tools
+	@$(if $(filter %.json,$(A)),,contrib/deps run build bench && $(MAKE) bench-tools)
 	@test/bench/compare --build $(BUILD) "$(A)" "$(B)" $(BENCH_ARGS)
 
 -include $(patsubst %,%.d,$(UNIT_BIN) $(FUZZ_BIN) $(BENCH_BIN)) $(UNIT_LIB:.o=.d)

@@ -16,7 +16,7 @@ COLORS = {"gateway": "#0b5cad", "one-route": "#7fb2e5", "nginx": "#4e9a5b", "ngi
 OTHERS = ("#0b5cad", "#c2405a", "#3a8f92", "#777777")
 WIDTH, LEFT, RIGHT = 1000, 310, 90
 THICK, GAP, SPACE = 13, 2, 14  # a bar, between bars, between rows
-WIDEST = 3.0  # a ratio beyond it is cut off and told
+WIDEST = 2.5  # a ratio beyond it is cut off and told
 
 
 def color(name, names):
@@ -112,18 +112,22 @@ class Panel:
         most = limit(row)
         for i, who in enumerate(shown(row)):
             at = y + i * (THICK + GAP)
-            out += self.bar(who, ratio(row, who), at)
-            if who == "gateway" and most:
-                x = self.x(min(most, WIDEST))
+            mine = most if who == "gateway" and most and most <= WIDEST else None
+            out += self.bar(who, ratio(row, who), at, mine)
+            if mine:
+                x = self.x(mine)
                 out.append(box(x - 1.25, at - 3, 2.5, THICK + 6, "#000"))
         return out
 
-    def bar(self, who, value, y):
+    def bar(self, who, value, y, mark):
         cut = value > WIDEST
         end = self.x(min(value, WIDEST))
         label = f"{value:.2f} {who}" + (" >>" if cut else "")
-        inside = end + 8 * len(label) > WIDTH  # no room behind it
-        where = (end - 6, 'text-anchor="end" fill="#fff"') if inside else (end + 6, 'fill="#333"')
+        shift = self.x(mark) - end if mark else 0
+        if not 0 < shift < 8 * len(label):  # the mark does not go through the label
+            shift = 0
+        inside = end + shift + 8 * len(label) > WIDTH  # no room behind it
+        where = (end - 6, 'text-anchor="end" fill="#fff"') if inside else (end + shift + 6, 'fill="#333"')
         return [box(LEFT, y, end - LEFT, THICK, color(who, self.names)),
                 text(where[0], y + THICK - 3, label, 11, where[1])]
 

@@ -262,7 +262,7 @@ def gateway(name, path, tls=False, route="", http2=False, grpc=False, log=False,
 
 def gateways(a, **how):
     """The gateway of this build, or those that were asked for."""
-    program = getattr(a, "program", None) or a.build / "gateway"
+    program = getattr(a, "program", None) or a.build / "gateway"  # other benchmarks have no such option
     given = a.gateway or ([f"gateway={program}"] if program.exists() else [])
     return [gateway(name, path, **how) for name, _, path in (g.partition("=") for g in given)]
 
