@@ -14,6 +14,10 @@
 #:                           nghttpx; measures what make pgo builds (BENCH_PROGRAM=); text, JSON, a chart
 #: make bench-changes        how fast a change is in force: admin API, Redis (part of make bench)
 #: make bench-load           100,000 routes: time to load and check, memory (part of make bench)
+#: make bench-latency        p99 added at half the saturation rate; requests a second of a core (MORE_ARGS=--quick)
+#: make bench-storm          ten reloads a second, 1,000 changes a second, while serving (the same)
+#: make bench-overload       twice what a core takes: memory, /health (the same)
+#: make bench-modes          beside a lock in Redis per request and full reloads (the same; all part of make bench)
 #: make bench-compare        two commits or builds in one run, or two results, latest.json (A=, B=)
 #: make torture-reload       1,000 reloads under load (TORTURE_ARGS=--tls: certificates, streams over TLS; --h2)
 #: make chaos                children killed and stopped under load
@@ -86,7 +90,8 @@ check-tests:
 	@test/totals $(RESULTS)
 
 # --- looking at the tree --------------------------------------------------------------------------
-.PHONY: lint requirements coverage bench bench-changes bench-load bench-compare bench-tools
+BENCH_MORE := latency storm overload modes
+.PHONY: lint requirements coverage bench bench-changes bench-load bench-compare bench-tools $(BENCH_MORE:%=bench-%)
 lint:
 	@contrib/lint/lint $(RESULTS) $(JOBS)
 requirements:
@@ -116,7 +121,15 @@ bench:
 	@$(if $(filter $(PGO_BUILD)/gateway,$(BENCH_PROGRAM)),$(MAKE) pgo)
 	@rc=0; test/bench/bench --build $(BUILD) --program $(BENCH_PROGRAM) $(BENCH_ARGS) || rc=1; \
 	test/bench/changes --build $(BUILD) $(CHANGES_ARGS) || rc=1; \
-	test/bench/load --build $(BUILD) $(LOAD_ARGS) || rc=1; exit $$rc
+	test/bench/load --build $(BUILD) $(LOAD_ARGS) || rc=1; \
+	for p in $(BENCH_MORE); do \
+		test/bench/$$p --build $(BUILD) --program $(BENCH_PROGRAM) $(MORE_ARGS) || rc=1; \
+	done; exit $$rc
+$(BENCH_MORE:%=bench-%): bench-%:
+	@contrib/deps run build test bench
+	@$(MAKE) all bench-tools
+	@$(if $(filter $(PGO_BUILD)/gateway,$(BENCH_PROGRAM)),$(MAKE) pgo)
+	@test/bench/$* --build $(BUILD) --program $(BENCH_PROGRAM) $(MORE_ARGS)
 bench-changes:
 	@contrib/deps run build test bench
 	@$(MAKE) all bench-tools

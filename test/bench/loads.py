@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import configs
 import proxies
 from proxies import Failed, free_port, release, until
 from report import guarded
@@ -83,6 +84,22 @@ def saturations(kinds, a, port, out):
 def half(found):
     """The rate for all: nobody but the relay, which is no proxy, is above half of what it takes."""
     return min(s["rate"] for n, s in found.items() if n != "relay") / 2
+
+
+TURNS = """
+local at = 0
+function request()
+	at = (at + 61803) % {n} -- far apart, and all before one comes again
+	return wrk.format("GET", "{path}")
+end
+"""
+
+
+def wrk_in_turn(proxy, a, n, seconds):
+    """wrk asking for the paths of n routes in turn."""
+    script = proxy.dir / "turns.lua"
+    script.write_text(TURNS.format(n=n, path=configs.path_of('" .. at .. "', a.size)))
+    return proxies.wrk(a.load_core, proxy.url("/"), a.connections, seconds, "-s", str(script))
 
 
 class Watch:
