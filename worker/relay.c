@@ -171,7 +171,7 @@ step_response(struct req *r)
 	}
 	r->response_started = true;
 	attempt_phase(a, PHASE_IDLE);
-	return step_to(r, STEP_RELAY);
+	return req_soon(r, STEP_RELAY);
 }
 
 static void

@@ -112,6 +112,14 @@ req_later(struct req *r)
 	loop_defer(r->worker->loop, &r->again);
 }
 
+int
+req_soon(struct req *r, unsigned step)
+{
+	step_to(r, step);
+	loop_soon(r->worker->loop, &r->again);
+	return STEP_WAIT;
+}
+
 void
 req_reply(struct req *r, uint16_t status, enum reason why, struct str content_type, struct str body)
 {

@@ -13,6 +13,7 @@
 #include "worker/http/proto.h"
 #include "worker/plan.h"
 #include "worker/proxied.h"
+#include "worker/req_life.h"
 #include "worker/steps.h"
 #include "worker/up/attempt.h"
 #include "worker/upstream.h"
@@ -166,5 +167,5 @@ step_send(struct req *r)
 		return req_fail(r, REASON_INTERNAL);
 	}
 	r->ux = x;
-	return step_to(r, STEP_AWAIT);
+	return req_soon(r, STEP_AWAIT);
 }

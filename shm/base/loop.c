@@ -16,6 +16,7 @@
 
 #define LOOP_MAGIC  0x4c4f4f50u
 #define LOOP_EVENTS 256
+#define LOOP_BATCH  32 /* what they read ahead stays in the cache until it is used */
 
 struct signal_row {
 	void (*fn)(void *arg, int signo);
@@ -26,7 +27,8 @@ struct loop {
 	uint32_t magic;
 	int epfd;
 	struct timers *timers;
-	struct list defers;
+	struct list defers, soon;
+	struct list mark; /* where run_list ends */
 	void (*turn_fn)(void *arg);
 	void *turn_arg;
 	uint64_t turns;
@@ -54,6 +56,8 @@ loop_new(void)
 	clock_tick();
 	l->timers = timers_new(clock_ms());
 	list_init(&l->defers);
+	list_init(&l->soon);
+	list_init(&l->mark);
 	sigemptyset(&l->mask);
 	l->signals.fd = -1;
 	return l;
@@ -72,6 +76,8 @@ loop_free(struct loop **lp)
 		close(l->signals.fd);
 	close(l->epfd);
 	list_each_safe (n, &l->defers)
+		list_del(n);
+	list_each_safe (n, &l->soon)
 		list_del(n);
 	timers_free(&l->timers);
 	l->magic = 0;
@@ -153,6 +159,13 @@ loop_defer(struct loop *l, struct defer *d)
 }
 
 void
+loop_soon(struct loop *l, struct defer *d)
+{
+	if (list_empty(&d->node))
+		list_push(&l->soon, &d->node);
+}
+
+void
 defer_cancel(struct defer *d)
 {
 	list_del(&d->node);
@@ -207,33 +220,62 @@ wait_ms(const struct loop *l, int max_wait_ms)
 	return MIN(due, max_wait_ms);
 }
 
+/* Up to a mark: what such a call puts on the list again comes after it and waits for the next time.
+ */
 static void
-run_events(struct loop *l)
+run_list(struct loop *l, struct list *list)
 {
-	while (l->at_event < l->n_events) {
+	struct list *n;
+
+	list_push(list, &l->mark);
+	while ((n = list_first(list)) != &l->mark) {
+		struct defer *d = container_of(n, struct defer, node);
+
+		list_del(n);
+		d->fn(d);
+	}
+	list_del(&l->mark);
+}
+
+static void
+run_soon(struct loop *l)
+{
+	while (!list_empty(&l->soon))
+		run_list(l, &l->soon);
+}
+
+static void
+run_ahead(struct loop *l, int until)
+{
+	for (int i = l->at_event; i < until; i++) {
+		struct epoll_event *ev = &l->events[i];
+		struct watch *w = ev->data.ptr;
+
+		if (w != NULL && w->ahead != NULL)
+			ev->events = w->ahead(w, ev->events);
+	}
+}
+
+static void
+run_batch(struct loop *l, int until)
+{
+	run_ahead(l, until);
+	while (l->at_event < until) {
 		struct epoll_event *ev = &l->events[l->at_event++];
 		struct watch *w = ev->data.ptr;
 
 		if (w != NULL)
 			w->fn(w, ev->events);
 	}
-	l->n_events = l->at_event = 0;
+	run_soon(l);
 }
 
 static void
-run_defers(struct loop *l)
+run_events(struct loop *l)
 {
-	struct list last, *n;
-
-	/* Up to a mark: what a deferred call defers comes after it and waits for the next turn. */
-	list_push(&l->defers, &last);
-	while ((n = list_first(&l->defers)) != &last) {
-		struct defer *d = container_of(n, struct defer, node);
-
-		list_del(n);
-		d->fn(d);
-	}
-	list_del(&last);
+	while (l->at_event < l->n_events)
+		run_batch(l, MIN(l->at_event + LOOP_BATCH, l->n_events));
+	l->n_events = l->at_event = 0;
 }
 
 void
@@ -253,7 +295,9 @@ loop_turn(struct loop *l, int max_wait_ms)
 		l->turn_fn(l->turn_arg);
 	run_events(l);
 	timers_run(l->timers, clock_ms());
-	run_defers(l);
+	run_soon(l);
+	run_list(l, &l->defers);
+	run_soon(l);
 	l->busy = false;
 }
 

@@ -2,6 +2,10 @@
  *
  * The event loop: one epoll set, timers, deferred calls, signals through signalfd. One per process,
  * made after fork. A turn: wait, clock_tick, ready descriptors, due timers, deferred calls.
+ *
+ * Ready descriptors are handed out in batches, each in three passes: what reads ahead reads, then
+ * every owner is called, then what they put off to `soon` is done. Receiving is done in a row that
+ * way, and so is sending: neither throws the other's and our own code out of the cache.
  */
 #ifndef GW_LOOP_H
 #define GW_LOOP_H
@@ -18,6 +22,10 @@ struct watch {
 	int fd; /* -1: not added */
 	uint32_t events;
 	void (*fn)(struct watch *w, uint32_t events);
+	/* NULL, or what may be done before any owner of the batch is called. Returns the events
+	 * that are left to tell fn of, which is called in any case. Closes nothing and calls no
+	 * owner. */
+	uint32_t (*ahead)(struct watch *w, uint32_t events);
 };
 
 static inline void
@@ -26,6 +34,7 @@ watch_init(struct watch *w, void (*fn)(struct watch *w, uint32_t events))
 	w->fd = -1;
 	w->events = 0;
 	w->fn = fn;
+	w->ahead = NULL;
 }
 
 /* Runs once, at the end of this turn (or of the next, when set from a deferred call). */
@@ -52,6 +61,8 @@ bool loop_pending(const struct loop *l, const struct watch *w);
 
 void defer_init(struct defer *d, void (*fn)(struct defer *d));
 void loop_defer(struct loop *l, struct defer *d); /* harmless when already waiting */
+/* The same, but as soon as the owners of this batch of events were called. */
+void loop_soon(struct loop *l, struct defer *d);
 void defer_cancel(struct defer *d);
 
 /* Blocks signo and calls fn in the loop. One handler per signal. */

@@ -3,6 +3,8 @@
  * Life of an HTTP/1.1 connection and its events. Receiving is in h1_conn_rx.c, sending in
  * h1_conn_tx.c.
  */
+#include <sys/epoll.h>
+
 #include "shm/base/base.h"
 #include "worker/http/h1_conn.h"
 
@@ -12,10 +14,28 @@ h1_again(struct defer *d)
 	h1_conn_event(&container_of(d, struct h1_conn, again)->stream);
 }
 
+/* Reads the beginning of a message before its turn, together with those of other connections. Ends
+ * and errors are left for the event itself. */
+static uint32_t
+h1_ahead(struct watch *w, uint32_t events)
+{
+	struct h1_conn *c = container_of(w, struct h1_conn, stream.watch);
+	struct stream *s = &c->stream;
+
+	if ((events & ~(uint32_t)EPOLLOUT) != EPOLLIN || s->on_event != h1_conn_event)
+		return events;
+	if (s->layer || s->connecting || c->rx_state > H1_RX_HEAD || buf_len(&c->rx))
+		return events;
+	s->readable = true;
+	h1_rx_fill(c);
+	return s->readable ? events : events & ~(uint32_t)EPOLLIN;
+}
+
 void
 h1_conn_start(struct h1_conn *c, bool server, struct buf_pool *bufs)
 {
 	c->stream.on_event = h1_conn_event;
+	c->stream.watch.ahead = h1_ahead;
 	c->server = server;
 	c->bufs = bufs;
 	c->rx = (struct buf){0};

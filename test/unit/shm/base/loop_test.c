@@ -14,7 +14,17 @@ struct pipe_end {
 	unsigned calls;
 	uint32_t events;
 	struct pipe_end *victim;
+	struct defer soon;
+	char what;
 };
+
+static char order[16]; /* what was called, one letter each */
+
+static void
+say(char c)
+{
+	order[strlen(order)] = c;
+}
 
 static void
 count(struct watch *w, uint32_t events)
@@ -193,14 +203,6 @@ deferred_calls(void **state)
 	defer_cancel(&a.defer);
 }
 
-static char order[16];
-
-static void
-say(char c)
-{
-	order[strlen(order)] = c;
-}
-
 static void
 say_turn(void *arg)
 {
@@ -331,6 +333,59 @@ many_descriptors(void **state)
 	}
 }
 
+static uint32_t
+ahead(struct watch *w, uint32_t events)
+{
+	say((char)(container_of(w, struct pipe_end, watch)->what - 'a' + 'A'));
+	return events & ~(uint32_t)EPOLLIN;
+}
+
+static void
+soon(struct defer *d)
+{
+	say((char)(container_of(d, struct pipe_end, soon)->what - 'a' + '1'));
+}
+
+static void
+own(struct watch *w, uint32_t events)
+{
+	struct pipe_end *p = container_of(w, struct pipe_end, watch);
+
+	assert_int_equal(events & EPOLLIN, 0); /* what was done ahead is not told again */
+	say(p->what);
+	loop_soon(p->loop, &p->soon);
+	if (p->victim != NULL)
+		loop_del(p->loop, &p->victim->watch);
+}
+
+/* All read ahead, then all are called, then all do what they put off; who is taken out on the way
+ * is not called any more. */
+static void
+batches_go_in_three_passes(void **state)
+{
+	struct loop *l = *state;
+	struct pipe_end p[3];
+	int other[3], fd[3];
+
+	memset(order, 0, sizeof(order));
+	for (int i = 0; i < 3; i++) {
+		other[i] = readable(l, &p[i]);
+		fd[i] = p[i].watch.fd;
+		p[i].what = (char)('a' + i);
+		p[i].watch.ahead = ahead;
+		p[i].watch.fn = own;
+		defer_init(&p[i].soon, soon);
+	}
+	loop_turn(l, 0);
+	assert_string_equal(order, "ABCabc123");
+	memset(order, 0, sizeof(order));
+	p[0].victim = &p[1];
+	loop_turn(l, 0);
+	assert_string_equal(order, "ABCac13");
+	for (int i = 0; i < 3; i++)
+		shut(l, &p[i], fd[i], other[i]);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(descriptors, start, finish),
     TEST_WITH(add_fails_on_files, start, finish),
@@ -341,5 +396,6 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(waits_for_timers, NULL, NULL),
     TEST_WITH(signals, start, finish),
     TEST_WITH(many_descriptors, start, finish),
+    TEST_WITH(batches_go_in_three_passes, start, finish),
 };
 RUN_TESTS(tests)
