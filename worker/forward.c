@@ -63,10 +63,12 @@ forward_is_claim(const struct hdr *f)
 {
 	static const struct str prefix = {"x-forwarded-", 12};
 
-	if (f->id == HDR_FORWARDED || hdr_alike(f->name, hdr_name(HDR_X_REAL_IP)))
-		return true;
-	return f->name.n > prefix.n && (f->name.p[0] | 0x20) == 'x' &&
-	       hdr_alike(str_sub(f->name, 0, prefix.n), prefix);
+	if (f->id != HDR_OTHER)
+		return (hdr_flags(f->id) & HDR_CLAIM) != 0;
+	if ((f->name.p[0] | 0x20) != 'x')
+		return false;
+	return hdr_alike(f->name, hdr_name(HDR_X_REAL_IP)) ||
+	       (f->name.n > prefix.n && hdr_alike(str_sub(f->name, 0, prefix.n), prefix));
 }
 
 /* Names that only become one of the gateway's or of the connection's where `_` and `-` are the
@@ -87,7 +89,8 @@ static void
 forward_drop_claims(struct head *h, bool trusted)
 {
 	for (uint32_t i = 0; i < h->n; i++)
-		if (forward_is_disguised(&h->h[i]) || (!trusted && forward_is_claim(&h->h[i])))
+		if ((!trusted && forward_is_claim(&h->h[i])) ||
+		    (h->odd && forward_is_disguised(&h->h[i])))
 			h->h[i].gone = true;
 }
 
@@ -97,22 +100,27 @@ forward_append(struct head *h, enum hdr_id id, struct str more)
 {
 	const struct hdr *f = head_get(h, id);
 	struct str all = more;
+	bool wire = true; /* `more` is made here, of what was checked */
 
 	if (f) {
+		wire = f->wire;
 		all = f->value;
-		while ((f = head_next(h, f)))
+		while ((f = head_next(h, f))) {
+			wire = wire && f->wire;
 			all = ws_cat(h->ws, 3, (struct str[]){all, STR(", "), f->value});
+		}
 		all = ws_cat(h->ws, 3, (struct str[]){all, STR(", "), more});
 		head_remove_id(h, id);
 	}
-	head_add_id(h, id, all);
+	if (head_add_made(h, id, all))
+		h->h[h->n - 1].wire = wire;
 }
 
 static void
 forward_default(struct head *h, enum hdr_id id, struct str value)
 {
 	if (!head_get(h, id))
-		head_add_id(h, id, value);
+		head_add_made(h, id, value);
 }
 
 static struct str
@@ -190,8 +198,13 @@ forward_make_host(struct req *r)
 static void
 set_id(struct req *r, struct head *h)
 {
-	if (head_set(h, r->gen->s->http.request_id_header, r->id))
-		h->h[h->n - 1].literal = h->h[h->n - 1].id == HDR_OTHER;
+	struct hdr *f;
+
+	if (!head_set(h, r->gen->s->http.request_id_header, r->id))
+		return;
+	f = &h->h[h->n - 1];
+	f->wire = f->id != HDR_OTHER; /* of a name of the user's own the writer looks at both */
+	f->literal = f->id == HDR_OTHER;
 }
 
 void
@@ -245,7 +258,7 @@ forward_date(struct req *r)
 
 	if (!p)
 		return STR("Thu, 01 Jan 1970 00:00:00 GMT");
-	clock_http_date(clock_wall_us(), p);
+	clock_http_now(p);
 	return str_n(p, 29);
 }
 
@@ -256,7 +269,7 @@ forward_response(struct req *r)
 	struct head *h = &r->out;
 
 	if (!head_get(h, HDR_DATE))
-		head_add(h, STR("Date"), forward_date(r));
+		head_add_as(h, HDR_DATE, STR("Date"), forward_date(r));
 	if (!head_find(h, s->http.request_id_header))
 		set_id(r, h);
 	if (s->http.generation_header.n) {

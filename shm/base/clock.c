@@ -147,6 +147,20 @@ clock_rfc3339(uint64_t wall_us, char out[25])
 }
 
 void
+clock_http_now(char out[30])
+{
+	static uint64_t second;
+	static char text[30];
+	uint64_t wall = clock_wall_us();
+
+	if (unlikely(wall / US_PER_SEC != second || text[0] == '\0')) {
+		second = wall / US_PER_SEC;
+		clock_http_date(wall, text);
+	}
+	memcpy(out, text, sizeof(text));
+}
+
+void
 clock_http_date(uint64_t wall_us, char out[30])
 {
 	static const char days[] = "SunMonTueWedThuFriSat";

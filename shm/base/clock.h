@@ -21,5 +21,6 @@ void clock_fake(uint64_t mono_ns, uint64_t wall_us); /* freezes both; 0,0 gives 
 void clock_rfc3339(uint64_t wall_us, char out[25]);
 /* "Sat, 21 Nov 2026 02:00:00 GMT" (RFC 9110 5.6.7), 29 octets and NUL. */
 void clock_http_date(uint64_t wall_us, char out[30]);
+void clock_http_now(char out[30]); /* of the cached wall clock, made once a second */
 
 #endif

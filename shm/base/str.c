@@ -14,18 +14,6 @@ str_of(const char *z)
 	return z == NULL ? STR_NONE : (struct str){z, strlen(z)};
 }
 
-struct str
-str_n(const char *p, size_t n)
-{
-	return (struct str){p, n};
-}
-
-bool
-str_eq(struct str a, struct str b)
-{
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
 static inline unsigned char
 fold(char c)
 {
@@ -34,10 +22,26 @@ fold(char c)
 	return u >= 'A' && u <= 'Z' ? u | 0x20 : u;
 }
 
+static uint64_t
+load8(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
 static bool
 fold_eq(const char *a, const char *b, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	size_t i = 0;
+
+	for (; n - i >= 8; i += 8)
+		if (str_fold8(load8(a + i)) != str_fold8(load8(b + i)))
+			return false;
+	if (i > 0) /* the rest as the end of eight that were mostly seen */
+		return str_fold8(load8(a + n - 8)) == str_fold8(load8(b + n - 8));
+	for (; i < n; i++)
 		if (a[i] != b[i] && fold(a[i]) != fold(b[i]))
 			return false;
 	return true;
@@ -74,14 +78,6 @@ bool
 str_ends(struct str s, struct str suffix)
 {
 	return s.n >= suffix.n && str_eq(str_sub(s, s.n - suffix.n, s.n), suffix);
-}
-
-struct str
-str_sub(struct str s, size_t from, size_t to)
-{
-	to = MIN(to, s.n);
-	from = MIN(from, to);
-	return s.p == NULL ? s : str_n(s.p + from, to - from);
 }
 
 ssize_t

@@ -18,17 +18,31 @@ struct str {
 #define STR_ARG(s) (int)(s).n, (s).p /* for "%.*s" */
 
 struct str str_of(const char *z); /* NULL gives STR_NONE */
-struct str str_n(const char *p, size_t n);
-bool str_eq(struct str a, struct str b);  /* octets */
+static inline struct str
+str_n(const char *p, size_t n)
+{
+	return (struct str){p, n};
+}
+static inline bool
+str_eq(struct str a, struct str b) /* octets */
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 bool str_ieq(struct str a, struct str b); /* ASCII case folded (RFC 9110 5.1) */
 int str_cmp(struct str a, struct str b);  /* memcmp order, shorter first */
 bool str_starts(struct str s, struct str prefix);
 bool str_istarts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
-struct str str_sub(struct str s, size_t from, size_t to); /* [from, to), clamped */
-ssize_t str_chr(struct str s, char c);                    /* index or -1 */
-ssize_t str_find(struct str s, struct str needle);        /* index or -1 */
-struct str str_trim(struct str s);                        /* SP and HTAB at both ends (OWS) */
+static inline struct str
+str_sub(struct str s, size_t from, size_t to) /* [from, to), clamped */
+{
+	to = MIN(to, s.n);
+	from = MIN(from, to);
+	return s.p == NULL ? s : str_n(s.p + from, to - from);
+}
+ssize_t str_chr(struct str s, char c);             /* index or -1 */
+ssize_t str_find(struct str s, struct str needle); /* index or -1 */
+struct str str_trim(struct str s);                 /* SP and HTAB at both ends (OWS) */
 
 /* Cuts the next piece of *rest up to `sep`, which is dropped. Returns 1, or 0 when *rest was used
  * up (its pointer is NULL then). Empty pieces count: "a," has two, "" one, STR_NONE none. */
@@ -40,6 +54,17 @@ int str_list_next(struct str *rest, struct str *member_r);
 
 /* Is `token` (ASCII case folded) a member of the comma list? */
 bool str_list_has(struct str list, struct str token);
+
+/* Eight octets as one word, the ASCII capitals among them made small letters. */
+static inline uint64_t
+str_fold8(uint64_t w)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+	uint64_t low = w & ~tops; /* seven bits each: sums stay in their octet */
+	uint64_t from_a = low + ones * (0x80 - 'A'), above_z = low + ones * (0x7f - 'Z');
+
+	return w | ((from_a & ~above_z & ~w & tops) >> 2);
+}
 
 char *str_z(struct str s); /* malloc'ed, terminated copy; the caller frees */
 

@@ -29,13 +29,28 @@ scan(struct str in, bool request, size_t step, uint32_t *len_r)
 }
 
 static int
-parse(struct str text, bool request, bool to_head, struct head *h)
+parse_with(struct str text, bool request, bool to_head, const struct h1_limits *l, struct head *h)
 {
 	enum reason why = REASON_NONE;
-	int r = request ? h1_parse_request(text, &limits, h, &why)
-			: h1_parse_response(text, to_head, &limits, h, &why);
+	int r = request ? h1_parse_request(text, l, h, &why)
+			: h1_parse_response(text, to_head, l, h, &why);
 
 	BUG_ON(r < 0 && why == REASON_NONE);
+	return r;
+}
+
+/* A head http-parser is not asked about is one that it has nothing against. */
+static int
+parse(struct str text, bool request, bool to_head, struct head *h)
+{
+	struct h1_limits ask = limits;
+	struct head other;
+	int r;
+
+	ask.ask_always = true;
+	head_init(&other, h->ws, request);
+	r = parse_with(text, request, to_head, &limits, h);
+	BUG_ON(parse_with(text, request, to_head, &ask, &other) != r);
 	return r;
 }
 

@@ -15,6 +15,7 @@ struct h1_limits {
 	uint32_t request_line, headers; /* octets; headers counts the whole head */
 	uint32_t count;
 	bool merge_slashes;
+	bool ask_always; /* http-parser is asked about plain heads too: tests */
 };
 
 /* Where the head ends: incremental, remembers how far it looked. */
@@ -31,9 +32,9 @@ int h1_scan(struct h1_scan *s, struct str data, bool request, const struct h1_li
     uint32_t *len_r, enum reason *why_r) NODISCARD;
 
 /* Parses a whole head (as h1_scan delimited it); the text is copied into h's workspace first, so
- * `data` may be reused. Sets every field of `h`, decides framing itself and compares with the
- * parser's. 1; -1 with *why_r. After -1 h->minor and h->method_text are set where they could be
- * read (for the log). */
+ * `data` may be reused. Sets every field of `h`, decides framing itself and, where that is not
+ * plain, compares with http-parser's. 1; -1 with *why_r. After -1 h->minor and h->method_text are
+ * set where they could be read (for the log). */
 int h1_parse_request(
     struct str data, const struct h1_limits *l, struct head *h, enum reason *why_r) NODISCARD;
 /* head_request: the response answers HEAD (or CONNECT when `connect`): decides body_kind. 1xx is

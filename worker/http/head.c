@@ -42,7 +42,9 @@ append(struct head *h, enum hdr_id id, struct str name, struct str value)
 		return false;
 	f = &h->h[h->n++];
 	*f = (struct hdr){.name = name, .value = value, .id = (uint16_t)id};
-	if (id != HDR_OTHER && h->first[id] == NULL)
+	if (id == HDR_OTHER)
+		h->odd = h->odd || memchr(name.p, '_', name.n) != NULL;
+	else if (h->first[id] == NULL)
 		h->first[id] = f;
 	return true;
 }
@@ -51,6 +53,12 @@ bool
 head_add(struct head *h, struct str name, struct str value)
 {
 	return append(h, hdr_lookup(name), name, value);
+}
+
+bool
+head_add_as(struct head *h, enum hdr_id id, struct str name, struct str value)
+{
+	return append(h, id, name, value);
 }
 
 bool
@@ -63,6 +71,15 @@ bool
 head_add_id(struct head *h, enum hdr_id id, struct str value)
 {
 	return append(h, id, hdr_name(id), value);
+}
+
+bool
+head_add_made(struct head *h, enum hdr_id id, struct str value)
+{
+	if (!head_add_id(h, id, value))
+		return false;
+	h->h[h->n - 1].wire = true;
+	return true;
 }
 
 /* The first at or after `from` that is there and has this name. */
@@ -120,11 +137,28 @@ head_media_type(const struct head *h, struct str type)
 	return s.n == type.n || s.p[type.n] == ';' || s.p[type.n] == ' ' || s.p[type.n] == '\t';
 }
 
+/* Where every name is spelled as it is known. */
+static unsigned
+remove_known(struct head *h, enum hdr_id id)
+{
+	struct hdr *f = h->first[id];
+	unsigned n = 0;
+
+	for (; f != NULL && f < h->h + h->n; f++) {
+		n += f->id == id && !f->gone;
+		f->gone |= f->id == id;
+	}
+	return n;
+}
+
 unsigned
 head_remove(struct head *h, struct str name)
 {
+	enum hdr_id id = h->odd ? HDR_OTHER : hdr_lookup_alike(name);
 	unsigned n = 0;
 
+	if (id != HDR_OTHER)
+		return remove_known(h, id);
 	for (uint32_t i = 0; i < h->n; i++) {
 		if (h->h[i].gone || !hdr_alike(h->h[i].name, name))
 			continue;
@@ -137,7 +171,7 @@ head_remove(struct head *h, struct str name)
 unsigned
 head_remove_id(struct head *h, enum hdr_id id)
 {
-	return head_remove(h, hdr_name(id));
+	return h->odd ? head_remove(h, hdr_name(id)) : remove_known(h, id);
 }
 
 bool

@@ -11,7 +11,14 @@
 #include "shm/base/str.h"
 #include "shm/base/ws.h"
 
-enum hdr_flag { HDR_HOP = 1, HDR_ONCE = 2, HDR_FORBID_CONN = 4, HDR_UNIQUE = 8, HDR_HTTP1 = 16 };
+enum hdr_flag {
+	HDR_HOP = 1,
+	HDR_ONCE = 2,
+	HDR_FORBID_CONN = 4,
+	HDR_UNIQUE = 8,
+	HDR_HTTP1 = 16,
+	HDR_CLAIM = 32
+};
 enum hdr_id {
 	HDR_OTHER,
 #define HDR(ID, name, flags) HDR_##ID,
@@ -30,7 +37,8 @@ struct hdr {
 	struct str name, value;
 	uint16_t id;  /* enum hdr_id */
 	bool gone;    /* removed; writers skip it */
-	bool wire;    /* as a codec read and checked it; whoever changes it clears this */
+	bool wire;    /* its octets were checked by the codec that read them, or are made of such as
+			 were; whoever changes it clears this */
 	bool literal; /* in no table of HPACK, here or further on (RFC 7541 6.2.3, 7.1.3) */
 };
 
@@ -67,6 +75,7 @@ struct head {
 	struct str upgrade; /* wanted protocol when Connection: upgrade, else "" */
 	struct hdr *h;
 	uint32_t n, cap;
+	bool odd; /* a name with `_` is, or was, among them: it may stand for a known one */
 	struct hdr *first[HDR_ID_COUNT]; /* quick find; may point at a gone one: use head_get */
 	struct hdr *trailers;
 	uint32_t n_trailers;
@@ -77,7 +86,11 @@ void head_init(struct head *h, struct ws *ws, bool request);
  * static). */
 bool head_add(struct head *h, struct str name, struct str value);
 bool head_add_id(struct head *h, enum hdr_id id, struct str value);
+/* Spelled as it is, whose number was looked up. */
+bool head_add_as(struct head *h, enum hdr_id id, struct str name, struct str value);
 bool head_add_other(struct head *h, struct str name, struct str value); /* known to have no id */
+/* The same of a value that can be seen to have no octet amiss: digits, names checked before. */
+bool head_add_made(struct head *h, enum hdr_id id, struct str value);
 struct hdr *head_get(const struct head *h, enum hdr_id id); /* first that is not gone, or NULL */
 struct hdr *head_next(const struct head *h, const struct hdr *after); /* next of the same name */
 struct hdr *head_find(const struct head *h, struct str name);         /* any name */

@@ -175,21 +175,21 @@ host_end(struct str raw)
 static bool
 host_ok(struct str host)
 {
+	bool label = false; /* an octet stands between this and the last dot */
 	struct addr a;
-	struct str label;
 
 	if (host.n == 0 || host.n > HOST_MAX)
 		return false;
 	if (host.p[0] == '[')
 		return addr_ip(host, &a) == 1 && a.family != AF_UNIX;
-	if (!octet_all(host, OCT_HOST))
-		return false;
-	if (str_ends(host, STR(".")))
-		host.n--;
-	while (str_cut(&host, '.', &label) == 1)
-		if (label.n == 0)
+	for (size_t i = 0; i < host.n; i++) {
+		bool dot = host.p[i] == '.';
+
+		if (!octet_is(host.p[i], OCT_HOST) || (dot && !label))
 			return false;
-	return true;
+		label = !dot;
+	}
+	return true; /* the last one may be the root's */
 }
 
 static int

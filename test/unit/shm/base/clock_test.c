@@ -74,10 +74,27 @@ all_dates(void **state)
 	}
 }
 
+/* Made once a second, and never of the second before. */
+static void
+http_date_of_now(void **state)
+{
+	char out[30];
+
+	(void)state;
+	clock_fake(1, UINT64_C(1000000) * 1795219199 + 999999);
+	clock_http_now(out);
+	assert_string_equal(out, "Fri, 20 Nov 2026 23:59:59 GMT");
+	clock_fake(1, UINT64_C(1000000) * 1795219200);
+	clock_http_now(out);
+	assert_string_equal(out, "Sat, 21 Nov 2026 00:00:00 GMT");
+	clock_fake(0, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST(ticks),
     TEST(faked),
     TEST(known_dates),
     TEST(all_dates),
+    TEST(http_date_of_now),
 };
 RUN_TESTS(tests)

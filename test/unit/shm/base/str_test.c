@@ -15,6 +15,19 @@ comparing(void **state)
 	assert_false(str_ieq(STR("[{"), STR("{[")));
 	assert_false(str_ieq(STR("\xc4"), STR("\xe4")));
 	assert_true(str_ieq(STR_NONE, STR("")));
+	for (unsigned c = 0; c < 256; c++) { /* eight at a time as one at a time */
+		char a[11] = "0123456789", b[11] = "0123456789";
+
+		a[9] = (char)c;
+		b[9] = (char)(c | 0x20);
+		assert_int_equal(
+		    str_ieq(str_n(a, 10), str_n(b, 10)), c == (c | 0x20) || (c >= 'A' && c <= 'Z'));
+		a[9] = b[9];
+		a[3] = (char)c;
+		b[3] = (char)(c | 0x20);
+		assert_int_equal(
+		    str_ieq(str_n(a, 10), str_n(b, 10)), c == (c | 0x20) || (c >= 'A' && c <= 'Z'));
+	}
 	assert_true(str_cmp(STR("a"), STR("ab")) < 0);
 	assert_true(str_cmp(STR("b"), STR("ab")) > 0);
 	assert_true(str_cmp(STR_NONE, STR("")) == 0);

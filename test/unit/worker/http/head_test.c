@@ -166,6 +166,26 @@ connection_may_not_name_everything(void **state)
 	assert_int_equal(head_strip_hop(&h), 1);
 }
 
+/* `_` for `-` is the same name to an upstream: such a field goes with those it may stand for, also
+ * where it came behind them. */
+static void
+removing_sees_through_underscores(void **state)
+{
+	(void)state;
+	add("X-Real-IP", "1");
+	add("a", "b");
+	assert_int_equal(head_remove_id(&h, HDR_X_REAL_IP), 1);
+	add("X_Real-Ip", "2");
+	add("x-real-ip", "3");
+	assert_int_equal(head_remove(&h, STR("x-real_IP")), 2);
+	assert_int_equal(head_remove_id(&h, HDR_X_REAL_IP), 0);
+	assert_int_equal(head_remove_id(&h, HDR_COOKIE), 0);
+	assert_fields("a: b\n");
+	head_init(&h, &ws, true);
+	assert_int_equal(head_remove_id(&h, HDR_COOKIE), 0); /* of nothing at all */
+	assert_int_equal(head_remove(&h, STR("cookie")), 0);
+}
+
 static void
 memory_has_an_end(void **state)
 {
@@ -190,6 +210,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(hop_by_hop_fields_are_stripped, setup, teardown),
     TEST_WITH(connection_may_not_name_everything, setup, teardown),
     TEST_WITH(a_media_type_is_known_by_its_whole_name, setup, teardown),
+    TEST_WITH(removing_sees_through_underscores, setup, teardown),
     TEST_WITH(memory_has_an_end, setup, teardown),
 };
 RUN_TESTS(tests)
