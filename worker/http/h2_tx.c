@@ -127,11 +127,16 @@ ask(struct h2_conn *c)
 void
 h2_conn_push(struct h2_conn *c)
 {
+	bool full;
+
 	if (!c->session || c->failed)
 		return;
-	ask(c);
-	if (buf_len(&c->out) > 0 && !c->failed)
-		out_write(c, NULL, 0);
+	do { /* what a full buffer held back goes too: a socket with room says nothing more */
+		ask(c);
+		full = buf_len(&c->out) >= H2_OUT_MOST;
+		if (buf_len(&c->out) > 0 && !c->failed)
+			out_write(c, NULL, 0);
+	} while (full && buf_len(&c->out) == 0);
 	if (buf_len(&c->out) == 0)
 		out_tell(c);
 }

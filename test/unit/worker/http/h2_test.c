@@ -662,17 +662,179 @@ garbage_ends_it(void **state)
 	assert_true(fx->server.failed);
 }
 
+#define OUT_MOST 65536u /* as in h2_tx.c */
+
+/* The server's buffer has room for so many octets more; frames of a type nobody knows lie in it. */
+static void
+leave_room(size_t room)
+{
+	struct buf *b = &fx->server.out;
+	static char frame[9 + 16384];
+
+	buf_take(b, &fx->bufs, 2 * OUT_MOST);
+	while (buf_len(b) + room < OUT_MOST) {
+		size_t want = OUT_MOST - room - buf_len(b), n = MIN(want, sizeof(frame));
+
+		if (want > n && want - n < 9)
+			n -= 9; /* what is left is a frame too */
+		frame[1] = (char)((n - 9) >> 8);
+		frame[2] = (char)(n - 9);
+		frame[3] = (char)0xfa;
+		assert_true(buf_put(b, frame, (uint32_t)n));
+	}
+}
+
+static void
+nothing(struct stream *s)
+{
+	(void)s;
+}
+
+/* Does the client look at what comes? */
+static void
+client_reads(bool reads)
+{
+	fx->a.on_event = reads ? on_client : nothing;
+	if (reads)
+		h2_conn_event(&fx->client);
+}
+
+/* R-5.1: a head that is lent leaves with the call that lends it, whatever is in front of it and
+ * however full the buffer is: other heads that go out do not mean that this one did. */
+static void
+a_lent_head_does_not_stay_behind(void **state)
+{
+	struct xchg_send how = {.keepalive = true};
+	static char name[] = "x-lent", value[] = "what it was";
+	struct side *first, *second, *in;
+
+	(void)state;
+	fx->keep = true;
+	first = ask_with("POST", "/first", 10, true);
+	second = ask("GET", "/second", 0);
+	turns(6);
+	assert_int_equal(fx->n_in, 2);
+	client_reads(false);
+	leave_room(5);
+	assert_int_equal(fx->in[0].s->x.ops->send_interim(&fx->in[0].s->x, 100), 1);
+	in = &fx->in[1];
+	head_init(&in->tx, &in->ws, false);
+	in->tx.status = 200;
+	in->tx.body = BODY_NONE;
+	assert_true(head_add(&in->tx, str_of(name), str_of(value)));
+	assert_int_equal(in->s->x.ops->send_head(&in->s->x, &in->tx, &how), 1);
+	assert_int_equal(in->s->x.ops->send_body(&in->s->x, NULL, 0, true), 0);
+	assert_true(in->s->submitted);
+	assert_false(fx->server.lent);
+	memset(value, '!', sizeof(value) - 1);
+	client_reads(true);
+	until_answered(second);
+	assert_true(str_eq(head_find(&second->rx, STR("x-lent"))->value, STR("what it was")));
+	assert_false(first->s->x.rx_head);
+}
+
+/* R-5.1: trailers that waited in a full buffer end the stream when they go; who sent them hears
+ * that his answer is whole, and not that it broke off. */
+static void
+an_end_that_others_send_is_an_end(void **state)
+{
+	struct xchg_send how = {.keepalive = true};
+	struct hdr after = {.name = STR("Grpc-Status"), .value = STR("0")};
+	struct side *d, *in;
+
+	(void)state;
+	fx->keep = true;
+	d = ask("GET", "/grpc", 0);
+	turns(6);
+	client_reads(false);
+	leave_room(100);
+	in = &fx->in[0];
+	head_init(&in->tx, &in->ws, false);
+	in->tx.status = 200;
+	in->tx.body = BODY_CHUNKED;
+	in->tx.trailers = &after;
+	in->tx.n_trailers = 1;
+	in->to_send = 1000;
+	assert_int_equal(in->s->x.ops->send_head(&in->s->x, &in->tx, &how), 1);
+	give(in);
+	assert_int_equal(in->to_send, 0);
+	assert_false(in->s->x.tx_end);
+	client_reads(true);
+	until_answered(d);
+	turns(20);
+	assert_int_equal(d->got, 1000);
+	assert_int_equal(d->rx.n_trailers, 1);
+	assert_true(in->s->x.tx_end);
+	assert_false(in->s->x.gone);
+}
+
+/* R-5.2: what nghttp2 held back from a full buffer goes when that is out, though nobody offers
+ * anything any more. */
+static void
+nothing_stays_behind_a_full_buffer(void **state)
+{
+	struct side *d;
+	int large = 1 << 20;
+
+	(void)state;
+	fx->keep = true;
+	d = ask("POST", "/up", 10);
+	turns(6);
+	fx->b.on_event = nothing; /* no news of the socket in between */
+	leave_room(0);
+	assert_int_equal(
+	    setsockopt(fx->b.watch.fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof(large)), 0);
+	h2_end(&fx->in[0].s);
+	turns(4);
+	assert_true(h2_conn_flushed(&fx->server));
+	fx->b.on_event = on_server;
+	turns(20);
+	assert_true(d->s->x.gone);
+}
+
+/* R-5.4: a session that has nothing to read or write any more is over, and its owner is told,
+ * though the peer says nothing. */
+static void
+a_session_ends_between_events(void **state)
+{
+	struct side *d;
+	unsigned told;
+
+	(void)state;
+	fx->keep = true;
+	d = ask("GET", "/last", 0);
+	turns(4);
+	h2_conn_goaway(&fx->client);
+	turns(4);
+	assert_true(fx->server.draining);
+	client_reads(false);
+	told = fx->conn_events;
+	respond(&fx->in[0], 200, 0);
+	assert_true(fx->in[0].s->x.tx_end);
+	h2_end(&fx->in[0].s);
+	turns(4);
+	assert_true(fx->server.failed);
+	assert_true(fx->conn_events > told);
+	client_reads(true);
+	until_answered(d);
+	assert_int_equal(d->rx.status, 200);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(a_request_is_answered, setup, teardown),
     TEST_WITH(payload_is_what_was_sent, setup, teardown),
     TEST_WITH(literals_stay_literals, setup, teardown),
     TEST_WITH(heads_are_not_needed_later, setup, teardown),
+    TEST_WITH(a_lent_head_does_not_stay_behind, setup, teardown),
     TEST_WITH(many_at_a_time, setup, teardown),
     TEST_WITH(a_slow_reader_stops_the_writer, setup, teardown),
     TEST_WITH(a_stalled_window_is_quiet, setup, teardown),
     TEST_WITH(no_body_behind_204, setup, teardown),
     TEST_WITH(windows_do_not_leak, setup, teardown),
     TEST_WITH(trailers_come_through, setup, teardown),
+    TEST_WITH(an_end_that_others_send_is_an_end, setup, teardown),
+    TEST_WITH(nothing_stays_behind_a_full_buffer, setup, teardown),
+    TEST_WITH(a_session_ends_between_events, setup, teardown),
     TEST_WITH(a_reset_is_told, setup, teardown),
     TEST_WITH(an_answer_that_breaks_off_is_not_whole, setup, teardown),
     TEST_WITH(who_is_refused_may_ask_again, setup, teardown),
