@@ -145,6 +145,55 @@ def ways_tls(gw, pki):
     return out
 
 
+def upgraded(gw, fields, target="/1/x"):
+    """What the request comes to: (status, body) over HTTP/1.1, or ("h2", status, body) on stream 1."""
+    with Client1(gw.address) as c:
+        c.request("GET", target, fields)
+        head = c.head()
+        if head.status != 101:
+            return head.status
+        assert head.get("Upgrade") == "h2c"
+        h = http2.Conn(c.sock)
+        h.buf = c.buf
+        h.send(http2.PREFACE + http2.settings_octets())
+        return "h2", h.take(1).status
+
+
+@pytest.mark.parametrize("connection, upgrade, want", [
+    ("Upgrade, HTTP2-Settings", "h2c", ("h2", 200)),
+    ("HTTP2-Settings, Upgrade", "websocket, h2c", ("h2", 200)),
+    ("Upgrade, HTTP2-Settings", "h2c, websocket", ("h2", 200)),
+    ("Upgrade, http2-settings", "h2c", ("h2", 200)),
+    ("Upgrade", "h2c", 200)], ids=["plain", "other-first", "other-last", "lower-case", "not-named"])
+def test_upgrade_asks(gateway, backend, connection, upgrade, want):
+    """R-5.1: HTTP2-Settings is for this connection, which Connection has to say (RFC 7540 3.2.1); what else the client
+    could speak is nothing to the request any more."""
+    b = backend()
+    gw = site(gateway, b)
+    assert upgraded(gw, [("Connection", connection), ("Upgrade", upgrade), UPGRADE[2]]) == want
+    (r,) = b.requests
+    assert want == 200 or not {n.lower() for n, _ in r.headers} & {"upgrade", "http2-settings"}
+
+
+def test_upgrade_with_a_websocket_on_offer(gateway, backend):
+    """R-5.1: a request that would be a WebSocket's handshake as well is a plain one, once HTTP/2 is agreed on."""
+    b = backend()
+    gw = site(gateway, b, route="websocket = { enabled = true; };")
+    more = [("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]
+    assert upgraded(gw, [UPGRADE[0], ("Upgrade", "h2c, websocket"), UPGRADE[2], *more]) == ("h2", 200)
+    assert not b.requests[0].get("Upgrade")
+
+
+def test_upgrade_through_a_trusted_proxy(gateway, backend):
+    """R-5.1, S-SEC-1: a proxy that passes Upgrade on unseen would give its name to all that came after: none is taken."""
+    gw = gateway('trusted_proxies = [ "127.0.0.0/8" ];' + CONF, one=backend().url,
+                 two="http://127.0.0.1:1", settings="", workers=1, route="", certificates="", more="")
+    assert upgraded(gw, UPGRADE) == 200
+    assert upgraded(gw, [*UPGRADE, ("X-Forwarded-For", "192.0.2.1")]) == 200
+    with http2.Client(gw.address) as c:  # who says HTTP/2 from the beginning means it
+        assert c.ask("GET", "/1/x").status == 200
+
+
 # --- translation: bodies --------------------------------------------------------------------------
 SIZES = [0, 1, 16383, 16384, 16385, 65535, 65536, 300000, 3 << 20]
 

@@ -419,6 +419,113 @@ def test_max_age(gateway, server):
     until(lambda: gw.metric("gateway_client_connections") == 0)
 
 
+@pytest.mark.parametrize("bye", [False, True], ids=["silent", "said-goaway"])
+def test_notice_has_an_end(gateway, backend, bye):
+    """R-5.4, R-7.1: a client that never answers the PING behind the notice, or said GOAWAY before it came, gets the
+    requests that could have been on their way, and no more."""
+    gate = threading.Event()
+
+    def one(x):
+        if x.request.target.endswith("held"):
+            gate.wait(20)
+        x.respond(200, body=b"x")
+    gw = site(gateway, backend(one), settings="limits = { requests_per_connection = 3; }; http2 = { streams = 5; };")
+    with http2.Client(gw.address, auto=bye) as c:
+        if not c.auto:
+            c.settings(flags=http2.ACK)
+        held = c.begin("GET", "/1/held")
+        if bye:
+            c.bye()
+        got = []
+        for _ in range(30):
+            stream = c.begin("GET", "/1/x")
+            got.append(c.take_all([stream], until=lambda _: c.goaway and c.goaway.last < 100)[stream])
+            if not got[-1].ended:
+                break
+        assert 1 <= len([a for a in got if a.status == 200]) <= 10
+        notice = [f.last for f in c.seen if f.type == GOAWAY]
+        assert (bye or notice[0] == (1 << 31) - 1) and notice[-1] < 100, notice
+        gate.set()
+        assert c.take(held).body == b"x" and c.closed()
+
+
+def whole(c):
+    """What is left on the connection are whole frames up to GOAWAY: the code."""
+    while c.read():
+        pass
+    assert not c.buf and c.goaway, c.seen[-3:]
+    return c.goaway.code
+
+
+def stalled(gw, s):
+    """A client whose socket is full of what it does not read, and which wants no more of it: a connection at rest."""
+    c = http2.Client(gw.address, settings={INITIAL_WINDOW_SIZE: (1 << 31) - 1}, credit=False, rcvbuf=4096)
+    c.update(0, (1 << 31) - 1 - 65535)
+    stream = c.begin("GET", "/2/x")
+    c.wait_type(DATA, stream)
+    seen = [None, None]
+
+    def still():
+        seen[:] = seen[1], s.requests[0].conn.window
+        return seen[0] == seen[1]
+    until(still, 20, "a full socket", step=0.3)
+    c.rst(stream)
+    until(lambda: gw.metric("gateway_http_requests_active") == 0)
+    return c
+
+
+def test_drain_lets_the_last_octets_out(gateway, server):
+    """R-5.4: a connection without requests whose client has not read everything yet is not closed before that."""
+    s = server(lambda x: x.respond(200, [], b"x" * (64 << 20)))
+    gw = site(gateway, two=s)
+    with stalled(gw, s) as c:
+        gw.kill(signal.SIGQUIT)
+        until(lambda: not listening(gw.address), what="the drain to begin")
+        time.sleep(0.1)
+        assert whole(c) == NO_ERROR
+    until(lambda: gw.exit_status() is not None, 15)
+    assert gw.stop() == 0
+
+
+def test_half_closed_client_reads_to_the_end(gateway, server):
+    """R-5.4: who has said all it will, and reads slowly, gets whole frames to the end."""
+    s = server(lambda x: x.respond(200, [], b"x" * (64 << 20)))
+    gw = site(gateway, two=s)
+    with stalled(gw, s) as c:
+        c.sock.shutdown(socket.SHUT_WR)
+        time.sleep(0.2)
+        assert whole(c) == NO_ERROR
+    until(lambda: gw.metric("gateway_client_connections") == 0)
+
+
+def listening(address):
+    with socket.socket() as s:
+        return s.connect_ex(address) == 0
+
+
+def test_greetings_do_not_wait_for_another(gateway):
+    """R-5.4: a connection that begins with its client's address is nobody else's: none waits for another to stand."""
+    heads = []
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(16)
+        s.settimeout(5)
+        conf = CONF.replace('protocol = "http2"; timeouts', 'protocol = "http2"; proxy_protocol = "v1"; tls = { verify = false; }; timeouts')
+        gw = gateway(conf, one="http://127.0.0.1:1", two=f"https://127.0.0.1:{s.getsockname()[1]}", settings="", workers=1, route="",
+                     certificates="", more="")
+        clients = [http2.Client(gw.address) for _ in range(3)]
+        for c in clients:
+            c.begin("GET", "/2/x")
+        socks = [s.accept()[0] for _ in clients]  # their handshakes get no answer
+        for sock, c in zip(socks, clients):
+            sock.settimeout(5)
+            heads.append(sock.recv(100).split(b"\r\n")[0].decode())
+            sock.close()
+        assert sorted(heads) == sorted(f"PROXY TCP4 127.0.0.1 127.0.0.1 {c.sock.getsockname()[1]} {gw.address[1]}" for c in clients)
+        for c in clients:
+            c.close()
+
+
 # --- reload and drain -----------------------------------------------------------------------------
 def hold(gate, came):
     def two(x):
