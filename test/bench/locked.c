@@ -9,17 +9,19 @@
  * client. What a client sends at once is taken for one request (the benchmark's clients do not send
  * the next before the answer), only its path is looked at, and no header is touched.
  *
- *	lock    SET lock:NAME 1 NX PX 5000; when it is held, again after a millisecond, more
- *	        or less by half. Then the endpoint is chosen, DEL lock:NAME is sent, and the
- *	        request goes on without waiting for what DEL says. NAME is the service's: one
- *	        for all requests, as the shared counters of a balancer need it. With -u it is
- *	        another for each request, so that nobody waits for anybody: the cheapest a lock
- *	        in Redis can be. With -n there is none. All go over one connection, written
- *	        together once a turn and read together.
+ *	lock    SET lock:NAME 1 NX PX 5000; when it is held, again after -r, more or less by
+ *	        half. Under it, what it is there for: the endpoint's count of
+ *	        requests is read (HGET) and counted up (HINCRBY); then DEL lock:NAME, and the
+ *	        request goes on without waiting for what these two say. Its answer counts down
+ *	        again. NAME is the service's: one for all requests. With -b nothing is read and
+ *	        counted: a bare SET and DEL. With -u NAME is another for each request, so that
+ *	        nobody waits for anybody: the cheapest a lock in Redis can be. With -n there is
+ *	        no lock and no count. All goes over one connection, written together once a
+ *	        turn and read together.
  *	routes  HGETALL routes, path -> endpoint's port, into a hash table; nothing is served
  *	        meanwhile. SUBSCRIBE routes says when. What is published together is one reload.
  *
- * usage: locked [-u | -n] LISTEN_PORT REDIS_PORT      all on 127.0.0.1
+ * usage: locked [-b] [-u] [-n] [-r MICROSECONDS] LISTEN_PORT REDIS_PORT      all on 127.0.0.1
  * On SIGTERM it prints how many locks it took, how often one was held by another, and its reloads.
  */
 #include <arpa/inet.h>
@@ -41,8 +43,7 @@
 #define EVENTS    512
 #define BUF_SIZE  65536
 #define HEAD_SIZE 4096
-#define RETRY     1000000LL /* ns until a lock that is held is asked for again */
-#define LOCK_WAIT 50000     /* ns between looks whether somebody may ask again */
+#define LOCK_WAIT 50000 /* ns between looks whether somebody may ask again */
 #define IDLE_WAIT 100000000
 #define NAME_SIZE 32
 
@@ -55,8 +56,8 @@ struct route {
 struct pair {
 	int client, up;
 	uint64_t number;
-	unsigned short port; /* of `up` */
-	bool dead;
+	unsigned short port, wanted; /* of `up`; of the endpoint to be asked */
+	bool dead, counted;
 	unsigned asked; /* replies of Redis that still name it */
 	long long again;
 	size_t head_n;
@@ -66,10 +67,10 @@ struct pair {
 
 TAILQ_HEAD(pairs, pair);
 
-/* Replies come in the order of the questions. A NULL pair: that of a DEL, which nobody waits for.
- */
+/* Replies come in the order of the questions. A NULL pair: nobody waits for this one. */
 struct question {
 	struct pair *pair;
+	void (*answered)(struct pair *p, char first);
 	STAILQ_ENTRY(question) node;
 };
 
@@ -79,7 +80,8 @@ struct text {
 };
 
 static struct {
-	enum { BY_SERVICE, BY_REQUEST, NEVER } lock;
+	bool bare, by_request, never;
+	long long retry; /* ns until a lock that is held is asked for again, about */
 	int epoll, listener, redis, bell;
 	unsigned short redis_port;
 	uint64_t requests, held, taken, reloads;
@@ -90,7 +92,7 @@ static struct {
 	STAILQ_HEAD(, question) questions;
 	struct pairs waiting, dead;
 	char buf[BUF_SIZE];
-} locked;
+} locked = {.retry = 1000000};
 
 static volatile sig_atomic_t ended;
 
@@ -294,74 +296,70 @@ pair_open(void)
 
 /* --- the lock ----------------------------------------------------------------------------------
  */
+/* Words of a command, to be written at the end of the turn. */
 static void
-ask(struct pair *p, const char *text, size_t n)
+ask(struct pair *p, void (*answered)(struct pair *p, char first), const char *const *words)
 {
 	struct question *q = calloc(1, sizeof(*q));
+	struct text *out = &locked.out;
+	size_t n = 0;
 
 	if (q == NULL)
 		err(1, "calloc");
+	while (words[n] != NULL)
+		n++;
+	room(out, 32);
+	out->n += (size_t)snprintf(out->p + out->n, 32, "*%zu\r\n", n);
+	for (size_t i = 0; i < n; i++) {
+		room(out, strlen(words[i]) + 32);
+		out->n += (size_t)snprintf(out->p + out->n, strlen(words[i]) + 32, "$%zu\r\n%s\r\n",
+		    strlen(words[i]), words[i]);
+	}
 	q->pair = p;
+	q->answered = answered;
 	if (p != NULL)
 		p->asked++;
 	STAILQ_INSERT_TAIL(&locked.questions, q, node);
-	room(&locked.out, n);
-	memcpy(locked.out.p + locked.out.n, text, n);
-	locked.out.n += n;
 } /* NOLINT(clang-analyzer-unix.Malloc): its list holds it now */
 
-static void
-lock_name(const struct pair *p, char name[NAME_SIZE])
+#define ASK(p, answered, ...) ask(p, answered, (const char *const[]){__VA_ARGS__, NULL})
+
+static const char *
+lock_name(const struct pair *p)
 {
-	snprintf(name, NAME_SIZE, "lock:%llu",
-	    locked.lock == BY_REQUEST ? (unsigned long long)p->number : 0ULL);
+	static char name[NAME_SIZE];
+
+	snprintf(name, sizeof(name), "lock:%llu",
+	    locked.by_request ? (unsigned long long)p->number : 0ULL);
+	return name;
+}
+
+static const char *
+endpoint(const struct pair *p)
+{
+	static char name[NAME_SIZE];
+
+	snprintf(name, sizeof(name), "%u", p->wanted);
+	return name;
 }
 
 static void
-lock_ask(struct pair *p)
+count(struct pair *p, const char *by)
 {
-	char name[NAME_SIZE], text[128];
-	int n;
-
-	lock_name(p, name);
-	n = snprintf(text, sizeof(text),
-	    "*6\r\n$3\r\nSET\r\n$%zu\r\n%s\r\n$1\r\n1\r\n$2\r\nNX\r\n$2\r\nPX\r\n$4\r\n5000\r\n",
-	    strlen(name), name);
-	ask(p, text, (size_t)n);
+	p->counted = *by != '-';
+	ASK(NULL, NULL, "HINCRBY", "requests", endpoint(p), by);
 }
 
-static void
-lock_give(struct pair *p)
-{
-	char name[NAME_SIZE], text[128];
-	int n;
-
-	lock_name(p, name);
-	n = snprintf(text, sizeof(text), "*2\r\n$3\r\nDEL\r\n$%zu\r\n%s\r\n", strlen(name), name);
-	ask(NULL, text, (size_t)n);
-}
-
-/* The endpoint is chosen and asked. */
+/* The endpoint is chosen; it is asked. */
 static void
 go_on(struct pair *p)
 {
-	static const char none[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-	char *path = memchr(p->head, ' ', p->head_n);
-	char *end =
-	    path != NULL ? memchr(path + 1, ' ', p->head_n - (size_t)(path + 1 - p->head)) : NULL;
-	struct route *r = end != NULL ? route_at(path + 1, (size_t)(end - path - 1)) : NULL;
-
-	if (r == NULL || r->path == NULL) {
-		if (send(p->client, none, sizeof(none) - 1, MSG_NOSIGNAL) < 0)
-			pair_close(p);
-		return;
-	}
-	if (p->up >= 0 && p->port != r->port) {
+	if (p->up >= 0 && p->port != p->wanted) {
 		close(p->up);
 		p->up = -1;
 	}
 	if (p->up < 0) {
-		p->up = connect_to(p->port = r->port);
+		p->up = connect_to(p->port = p->wanted);
 		watch(p->up, p, 1);
 	}
 	if (send(p->up, p->head, p->head_n, MSG_NOSIGNAL) != (ssize_t)p->head_n)
@@ -369,24 +367,55 @@ go_on(struct pair *p)
 }
 
 static void
-lock_answered(struct pair *p, bool had)
+count_read(struct pair *p, char first)
 {
-	p->asked--;
-	if (had) {
+	(void)first; /* one endpoint: whatever it is, it is the smallest */
+	if (!p->dead && !locked.bare)
+		count(p, "1");
+	ASK(NULL, NULL, "DEL", lock_name(p));
+	if (!p->dead)
+		go_on(p);
+}
+
+static void
+lock_answered(struct pair *p, char first)
+{
+	if (first == '+') {
 		locked.taken++;
-		if (!p->dead)
-			go_on(p);
-		lock_give(p);
+		if (locked.bare || p->dead)
+			count_read(p, first);
+		else
+			ASK(p, count_read, "HGET", "requests", endpoint(p));
 		return;
 	}
 	locked.held++;
 	if (p->dead)
 		return;
-	p->again = now() + RETRY / 2 + (long long)((p->number + locked.held) * 7919 % RETRY);
+	p->again = now() + locked.retry / 2 +
+		   (long long)((p->number + locked.held) * 7919 % (uint64_t)locked.retry);
 	TAILQ_INSERT_TAIL(&locked.waiting, p, node);
 }
 
-/* Replies are lines: +OK, $-1 (held by another), :1. */
+static void
+lock_ask(struct pair *p)
+{
+	ASK(p, lock_answered, "SET", lock_name(p), "1", "NX", "PX", "5000");
+}
+
+/* The end of the reply at `at`, NULL where it is not whole: a line, or with "$3" another of so many
+ * octets. */
+static char *
+reply_end(char *at, const char *stop)
+{
+	char *end = memchr(at, '\n', (size_t)(stop - at));
+	size_t n;
+
+	if (end == NULL || *at != '$' || at[1] == '-')
+		return end != NULL ? end + 1 : NULL;
+	n = strtoul(at + 1, NULL, 10) + 2;
+	return (size_t)(stop - end - 1) >= n ? end + 1 + n : NULL;
+}
+
 static void
 redis_read(void)
 {
@@ -394,15 +423,19 @@ redis_read(void)
 	char *at, *end;
 
 	more(locked.redis, t);
-	for (at = t->p; (end = memchr(at, '\n', t->n - (size_t)(at - t->p))) != NULL;
-	     at = end + 1) {
+	for (at = t->p; at < t->p + t->n; at = end) {
 		struct question *q = STAILQ_FIRST(&locked.questions);
 
+		end = reply_end(at, t->p + t->n);
+		if (end == NULL)
+			break;
 		if (q == NULL || *at == '-')
 			errx(1, "Redis: %.*s", (int)(end - at), at);
 		STAILQ_REMOVE_HEAD(&locked.questions, node);
-		if (q->pair != NULL)
-			lock_answered(q->pair, *at == '+');
+		if (q->pair != NULL) {
+			q->pair->asked--;
+			q->answered(q->pair, *at);
+		}
 		free(q);
 	}
 	t->n -= (size_t)(at - t->p);
@@ -425,18 +458,40 @@ redis_write(void)
 
 /* --- events ------------------------------------------------------------------------------------
  */
+static const struct route *
+route_of(const struct pair *p)
+{
+	const char *path = memchr(p->head, ' ', p->head_n), *end;
+	const struct route *r;
+
+	if (path++ == NULL)
+		return NULL;
+	end = memchr(path, ' ', p->head_n - (size_t)(path - p->head));
+	r = end != NULL ? route_at(path, (size_t)(end - path)) : NULL;
+	return r != NULL && r->path != NULL ? r : NULL;
+}
+
 static void
 client_read(struct pair *p)
 {
+	static const char none[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 	ssize_t n = recv(p->client, p->head, sizeof(p->head), 0);
+	const struct route *r;
 
 	if (n <= 0 || p->again != 0 || p->asked > 0) {
 		pair_close(p); /* it went away, or does what this proxy does not know */
 		return;
 	}
 	p->head_n = (size_t)n;
+	r = route_of(p);
+	if (r == NULL) {
+		if (send(p->client, none, sizeof(none) - 1, MSG_NOSIGNAL) < 0)
+			pair_close(p);
+		return;
+	}
+	p->wanted = r->port;
 	p->number = ++locked.requests;
-	if (locked.lock == NEVER)
+	if (locked.never)
 		go_on(p);
 	else
 		lock_ask(p);
@@ -447,6 +502,8 @@ up_read(struct pair *p)
 {
 	ssize_t n = recv(p->up, locked.buf, sizeof(locked.buf), 0);
 
+	if (p->counted)
+		count(p, "-1");
 	if (n <= 0 || send(p->client, locked.buf, (size_t)n, MSG_NOSIGNAL) != n)
 		pair_close(p);
 }
@@ -547,10 +604,15 @@ main(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "un")) != -1)
-		locked.lock = c == 'u' ? BY_REQUEST : NEVER;
-	if (optind + 2 != argc)
-		errx(64, "usage: locked [-u | -n] LISTEN_PORT REDIS_PORT");
+	while ((c = getopt(argc, argv, "bunr:")) != -1) {
+		locked.bare |= c == 'b';
+		locked.by_request |= c == 'u';
+		locked.never |= c == 'n';
+		if (c == 'r')
+			locked.retry = (long long)strtoul(optarg, NULL, 10) * 1000;
+	}
+	if (optind + 2 != argc || locked.retry <= 0)
+		errx(64, "usage: locked [-b] [-u] [-n] [-r MICROSECONDS] LISTEN_PORT REDIS_PORT");
 	locked.redis_port = (unsigned short)strtoul(argv[optind + 1], NULL, 10);
 	set_up((unsigned short)strtoul(argv[optind], NULL, 10));
 	while (!ended)

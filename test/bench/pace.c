@@ -44,6 +44,7 @@
 #define GRACE     SECOND         /* for what is due at the end */
 #define HEAD_SIZE 2048
 #define EVENTS    256
+#define OPEN      16 /* connections at once where none is idle */
 #define DIGITS    21
 #define STEP      61803 /* neighbours in time are far apart */
 
@@ -339,7 +340,7 @@ issue(long long t)
 	while (pace.next < pace.total && due(pace.next) <= t) {
 		c = TAILQ_FIRST(&pace.idle);
 		if (c == NULL) {
-			if (pace.made < pace.most)
+			for (int n = 0; n < OPEN && pace.made < pace.most; n++)
 				conn_new();
 			return;
 		}
