@@ -7,15 +7,19 @@
 
 #include "conf/endpoint_set.h"
 #include "conf/service.h"
+#include "shm/base/bug.h"
 
 /* --- objects --------------------------------------------------------------------------------- */
 
 static int
-image_put(struct apply *a, enum map_table table, struct str key)
+image_put(struct apply *a, enum map_table table, struct str key, bool fresh)
 {
+	db_table tab = a->s->map.tab[table];
+	struct str value = str_n(a->out.p, a->out.n);
 	const char *error;
 
-	if (db_put(a->txn, a->s->map.tab[table], key, str_n(a->out.p, a->out.n), &error) == 1)
+	if ((fresh ? db_append(a->txn, tab, key, value, &error)
+		   : db_put(a->txn, tab, key, value, &error)) == 1)
 		return 1;
 	apply_fatal(a, error);
 	return -1;
@@ -31,7 +35,39 @@ name_put(struct apply *a, const struct conf_object *o)
 	at = image_begin(&a->out, 'N');
 	gbuf_u32(&a->out, o->number);
 	image_end(&a->out, at);
-	return image_put(a, MAP_NAME, image_key_name(key, o->kind, o->id));
+	return image_put(a, MAP_NAME, image_key_name(key, o->kind, o->id), true);
+}
+
+static int
+by_name(const void *x, const void *y)
+{
+	const struct conf_object *a = &(*(struct change *const *)x)->o;
+	const struct conf_object *b = &(*(struct change *const *)y)->o;
+
+	return a->kind != b->kind ? (int)a->kind - (int)b->kind : str_cmp(a->id, b->id);
+}
+
+/* In the order they stand in, as most files have them already. */
+static int
+names_put(struct apply *a)
+{
+	struct change **v = xcalloc(MAX(a->n, 1u), sizeof(*v));
+	uint32_t n = 0;
+	bool sorted = true;
+	int ok = 1;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (a->v[i]->op != CHANGE_PUT || !a->v[i]->fresh)
+			continue;
+		v[n++] = a->v[i];
+		sorted = sorted && (n == 1 || by_name(&v[n - 2], &v[n - 1]) < 0);
+	}
+	if (!sorted)
+		qsort(v, n, sizeof(*v), by_name);
+	for (uint32_t i = 0; i < n && ok == 1; i++)
+		ok = name_put(a, &v[i]->o);
+	free(v);
+	return ok;
 }
 
 static int
@@ -45,10 +81,10 @@ object_put(struct apply *a, struct change *c)
 	at = image_begin(&a->out, 'O');
 	object_encode(&c->o, &a->out);
 	image_end(&a->out, at);
-	if (image_put(a, MAP_OBJECT, image_key_object(key, c->o.kind, c->o.number)) < 0)
+	if (image_put(a, MAP_OBJECT, image_key_object(key, c->o.kind, c->o.number), c->fresh) < 0)
 		return -1;
 	a->meta.count[c->o.kind] += c->fresh;
-	return c->fresh ? name_put(a, &c->o) : 1;
+	return 1;
 }
 
 static int
@@ -77,7 +113,7 @@ apply_objects(struct apply *a)
 		if ((c->op == CHANGE_PUT ? object_put(a, c) : object_delete(a, c)) < 0)
 			return -1;
 	}
-	return 1;
+	return names_put(a);
 }
 
 /* --- services -------------------------------------------------------------------------------- */
@@ -128,7 +164,7 @@ service_put(struct apply *a, struct change *c)
 	}
 	if (had && str_eq(old.bytes, str_n(a->out.p, a->out.n)))
 		return 1;
-	return image_put(a, MAP_ENDPOINT, image_key_number(key, c->o.number));
+	return image_put(a, MAP_ENDPOINT, image_key_number(key, c->o.number), !had);
 }
 
 static int

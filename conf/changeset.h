@@ -23,6 +23,7 @@ struct changeset {
 	struct str source, author;
 	bool whole;
 	uint32_t n;
+	bool known; /* the digests were compared before: set at the end, or by the caller */
 	/* private */
 	struct str map;
 	struct rbuf at;

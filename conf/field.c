@@ -10,7 +10,8 @@
 #include "conf/policy.h"
 #include "shm/base/bug.h"
 
-#define LAYOUT_DEPTH 8 /* tables within tables; a policy that held policies would never end */
+#define DEFAULTS_MAX 256 /* tables there may be */
+#define LAYOUT_DEPTH 8   /* tables within tables; a policy that held policies would never end */
 
 const struct field *
 fields_find(const struct fields *f, struct str name)
@@ -24,37 +25,86 @@ fields_find(const struct fields *f, struct str name)
 	return NULL;
 }
 
-void
-fields_default(const struct fields *f, void *self, struct ws *ws)
+/* --- defaults ----------------------------------------------------------------------------------
+ */
+
+static void
+defaults_fill(const struct fields *f, void *self, struct ws *ws)
 {
 	const char *error;
 
-	memset(self, 0, f->size);
 	for (unsigned i = 0; i < f->n; i++) {
 		const struct field *row = &f->v[i];
 
 		if (row->type == F_GROUP)
-			fields_default(row->sub, field_at(row, self), ws);
-		else if (row->def != NULL &&
-			 field_default(row, field_at(row, self), ws, &error) < 0)
-			BUG_ON(!ws->overflow); /* a default that its own row refuses */
+			defaults_fill(row->sub, field_at(row, self), ws);
+		else if (row->def != NULL)
+			BUG_ON(field_default(row, field_at(row, self), ws, &error) < 0);
 	}
+}
+
+/* A struct of a hundred settings is begun for every object there is: its defaults are read once in
+ * a process. Tables are few and live as long as it does. */
+static struct defaults {
+	struct ws ws;
+	unsigned n;
+	struct {
+		const struct fields *f;
+		const void *image;
+	} v[DEFAULTS_MAX];
+} defaults;
+
+static const void *
+defaults_make(const struct fields *f)
+{
+	void *image = ws_zalloc(&defaults.ws, MAX(f->size, (size_t)1));
+
+	BUG_ON(f->n > UINT8_MAX); /* a row's number is one octet in the encoding */
+	if (image == NULL)
+		oom_fail(f->size);
+	defaults_fill(f, image, &defaults.ws);
+	return image;
+}
+
+const void *
+fields_defaults(const struct fields *f)
+{
+	size_t i = ((uintptr_t)f >> 3) * 37 % DEFAULTS_MAX;
+
+	while (defaults.v[i].f != f) {
+		if (defaults.v[i].f == NULL) {
+			BUG_ON(++defaults.n == DEFAULTS_MAX);
+			defaults.v[i].image = defaults_make(f);
+			defaults.v[i].f = f;
+		} else {
+			i = (i + 1) % DEFAULTS_MAX;
+		}
+	}
+	return defaults.v[i].image;
+}
+
+void
+fields_default(const struct fields *f, void *self)
+{
+	memcpy(self, fields_defaults(f), f->size);
 }
 
 bool
 field_equal(const struct field *row, const void *a, const void *b)
 {
-	const struct fields one = {.name = row->name, .size = 0, .v = row, .n = 1};
 	struct gbuf ga = {0}, gb = {0};
 	bool equal;
 
-	fields_encode(&one, a, &ga);
-	fields_encode(&one, b, &gb);
+	field_encode(row, field_at(row, a), &ga);
+	field_encode(row, field_at(row, b), &gb);
 	equal = ga.n == gb.n && (ga.n == 0 || memcmp(ga.p, gb.p, ga.n) == 0);
 	gbuf_free(&ga);
 	gbuf_free(&gb);
 	return equal;
 }
+
+/* --- layout ------------------------------------------------------------------------------------
+ */
 
 static void describe(const struct fields *f, struct gbuf *out, unsigned depth);
 

@@ -113,16 +113,23 @@ field_at(const struct field *row, const void *self)
 	return (char *)(uintptr_t)self + row->offset;
 }
 
+/* Is the row, one of the table's, what it is when nothing is written? */
+bool field_is_default(const struct fields *f, const struct field *row, const void *self);
+
 /* Do two structs agree in this row (groups and lists included)? */
 bool field_equal(const struct field *row, const void *a, const void *b);
 
-/* Fills `self` (size bytes, zeroed by this) with the defaults. */
-void fields_default(const struct fields *f, void *self, struct ws *ws);
+/* A struct of this table with every setting at its default. It and what it points to are shared and
+ * stay: the table must, too. */
+const void *fields_defaults(const struct fields *f);
+/* Fills `self` (size bytes) with them. */
+void fields_default(const struct fields *f, void *self);
 
 /* Canonical encoding: rows that differ from their default, in table order, little endian. Equal
  * content gives equal bytes. Decode trusts nothing (map values and change sets are checked): -1 on
  * malformed bytes; `self` may be half filled then. */
 void fields_encode(const struct fields *f, const void *self, struct gbuf *out);
+void field_encode(const struct field *row, const void *at, struct gbuf *out); /* one value */
 int fields_decode(const struct fields *f, struct str bytes, void *self, struct ws *ws) NODISCARD;
 
 /* Hash over names and types of a table and its sub tables: a foreign one means the bytes are not

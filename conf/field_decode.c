@@ -261,7 +261,7 @@ decode_value(const struct field *row, struct rbuf *r, void *at, struct ws *ws, u
 static int
 decode_rows(const struct fields *f, struct rbuf *r, void *self, struct ws *ws, unsigned depth)
 {
-	fields_default(f, self, ws);
+	fields_default(f, self);
 	for (int last = -1; left(r) > 0;) {
 		uint8_t i = rbuf_u8(r);
 

@@ -15,11 +15,7 @@
  */
 #include "conf/field.h"
 
-#include "conf/field_text.h"
 #include "conf/policy.h"
-#include "shm/base/bug.h"
-
-static void encode_value(const struct field *row, const void *at, struct gbuf *out);
 
 static void
 put_string(struct gbuf *out, struct str s)
@@ -119,8 +115,8 @@ put_policies(const struct conf_list *list, struct gbuf *out)
 	}
 }
 
-static void
-encode_value(const struct field *row, const void *at, struct gbuf *out)
+void
+field_encode(const struct field *row, const void *at, struct gbuf *out)
 {
 	switch (row->type) {
 	case F_BOOL:
@@ -163,123 +159,111 @@ encode_value(const struct field *row, const void *at, struct gbuf *out)
 	}
 }
 
-/* Without a default the zero value is left out: told by its first bytes, with nothing parsed. */
+/* --- what is left out --------------------------------------------------------------------------
+ */
+
 static bool
-is_zero(const struct field *row, const void *at)
+strings_equal(const struct strs *a, const struct strs *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!str_eq(a->v[i], b->v[i]))
+			return false;
+	return true;
+}
+
+static bool
+cidrs_equal(const struct cidrs *a, const struct cidrs *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->v[i].family != b->v[i].family || a->v[i].bits != b->v[i].bits ||
+		    memcmp(a->v[i].ip, b->v[i].ip, a->v[i].family == AF_INET ? 4 : 16) != 0)
+			return false;
+	return true;
+}
+
+static bool
+is_default(const struct field *row, const void *at, const void *def)
 {
 	switch (row->type) {
 	case F_BOOL:
-		return !*(const bool *)at;
+		return *(const bool *)at == *(const bool *)def;
 	case F_INT:
 	case F_DURATION:
 	case F_SIZE:
-		return *(const uint64_t *)at == 0;
+		return *(const uint64_t *)at == *(const uint64_t *)def;
 	case F_FLOAT:
-		return *(const double *)at == 0;
+		return *(const double *)at == *(const double *)def;
 	case F_ENUM:
-		return *(const int32_t *)at == 0;
+		return *(const int32_t *)at == *(const int32_t *)def;
 	case F_STRING:
-		return ((const struct str *)at)->n == 0;
+		return str_eq(*(const struct str *)at, *(const struct str *)def);
 	case F_STRINGS:
-		return ((const struct strs *)at)->n == 0;
+		return strings_equal(at, def);
 	case F_CIDRS:
-		return ((const struct cidrs *)at)->n == 0;
+		return cidrs_equal(at, def);
 	case F_ADDR:
-		return ((const struct addr *)at)->family == 0;
-	default:
+		return addr_eq(at, def);
+	default: /* a list of groups: by default there is none */
 		return ((const struct conf_list *)at)->n == 0;
 	}
 }
 
-static bool
-list_is_default(const struct field *row, const void *at)
-{
-	union {
-		struct strs strings;
-		struct cidrs cidrs;
-	} def;
-	struct gbuf a = {0}, b = {0};
-	const char *error;
-	struct ws ws;
-	bool same;
+static void encode_rows(
+    const struct fields *f, const void *self, const void *def, struct gbuf *out);
 
-	ws_init(&ws, NULL, 0);
-	BUG_ON(field_default(row, &def, &ws, &error) < 0);
-	encode_value(row, at, &a);
-	encode_value(row, &def, &b);
-	same = a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
-	gbuf_free(&a);
-	gbuf_free(&b);
-	ws_free(&ws);
-	return same;
-}
-
-static bool
-scalar_is_default(const struct field *row, const void *at)
-{
-	union {
-		bool b;
-		int64_t i;
-		uint64_t u;
-		double d;
-		int32_t e;
-		struct str s;
-		struct addr a;
-	} def;
-	const char *error;
-
-	BUG_ON(field_default(row, &def, NULL, &error) < 0);
-	switch (row->type) {
-	case F_BOOL:
-		return *(const bool *)at == def.b;
-	case F_FLOAT:
-		return *(const double *)at == def.d;
-	case F_ENUM:
-		return *(const int32_t *)at == def.e;
-	case F_STRING:
-		return str_eq(*(const struct str *)at, def.s);
-	case F_ADDR:
-		return addr_eq(at, &def.a);
-	default:
-		return *(const uint64_t *)at == def.u;
-	}
-}
-
-static bool
-is_default(const struct field *row, const void *at)
-{
-	if (row->def == NULL)
-		return is_zero(row, at);
-	if (row->type == F_STRINGS || row->type == F_CIDRS)
-		return list_is_default(row, at);
-	return scalar_is_default(row, at);
-}
-
-/* A group is left out when nothing in it was written. */
+/* A group is left out when nothing in it was written: most of them are as they were begun. */
 static void
-encode_group(unsigned i, const struct field *row, const void *at, struct gbuf *out)
+encode_group(unsigned i, const struct field *row, const void *at, const void *def, struct gbuf *out)
 {
 	size_t before = out->n;
 
+	if (memcmp(at, def, row->sub->size) == 0)
+		return;
 	gbuf_u8(out, (uint8_t)i);
-	put_group(row->sub, at, out);
+	gbuf_u32(out, 0);
+	encode_rows(row->sub, at, def, out);
+	patch_u32(out, before + 1, out->n - before - 5);
 	if (out->n == before + 5)
 		out->n = before;
 }
 
-void
-fields_encode(const struct fields *f, const void *self, struct gbuf *out)
+static void
+encode_rows(const struct fields *f, const void *self, const void *def, struct gbuf *out)
 {
-	BUG_ON(f->n > UINT8_MAX);
 	for (unsigned i = 0; i < f->n; i++) {
 		const struct field *row = &f->v[i];
 		const void *at = field_at(row, self);
 
 		if (row->type == F_GROUP) {
-			encode_group(i, row, at, out);
-		} else if (!is_default(row, at)) {
+			encode_group(i, row, at, field_at(row, def), out);
+		} else if (!is_default(row, at, field_at(row, def))) {
 			gbuf_u8(out, (uint8_t)i);
-			encode_value(row, at, out);
+			field_encode(row, at, out);
 		}
 	}
+}
+
+bool
+field_is_default(const struct fields *f, const struct field *row, const void *self)
+{
+	const void *at = field_at(row, self), *def = field_at(row, fields_defaults(f));
+	struct gbuf out = {0};
+	bool left_out;
+
+	if (row->type != F_GROUP)
+		return is_default(row, at, def);
+	encode_group(0, row, at, def, &out);
+	left_out = out.n == 0;
+	gbuf_free(&out);
+	return left_out;
+}
+
+void
+fields_encode(const struct fields *f, const void *self, struct gbuf *out)
+{
+	encode_rows(f, self, fields_defaults(f), out);
 }

@@ -330,7 +330,7 @@ read_list(
 		struct field_place before = field_enter(c, child);
 		size_t path = check_push_index(c, i);
 
-		fields_default(row->sub, v + i * row->sub->size, c->ws);
+		fields_default(row->sub, v + i * row->sub->size);
 		if (child->type != NODE_GROUP)
 			complain_type(row, child, c);
 		else
@@ -496,7 +496,7 @@ void
 field_read(const struct fields *f, const struct node *group, const char *const *also, void *self,
     struct conf_check *c)
 {
-	fields_default(f, self, c->ws);
+	fields_default(f, self);
 	for (const struct node *n = group->first; n != NULL; n = n->next)
 		if (!is_read_elsewhere(n->name, also))
 			read_child(f, n, also, self, c);

@@ -83,6 +83,24 @@ keeper_committed(struct keeper *k)
 	stop_arm(true);
 }
 
+/* Before anybody is told of the commit: at a start this is still the only process that has the map
+ * open, and whoever opens it while the last one closes it finds a broken lock (README.lmdb). */
+void
+keeper_slim(struct keeper *k, uint32_t changed)
+{
+	const char *error = "";
+
+	if (changed < SLIM_OBJECTS || k->leaving)
+		return;
+	table_close(&k->table);
+	if (store_slim(&k->store, &error) < 0 ||
+	    table_attach(&k->store.map, &k->table, &error) < 0) {
+		log_error(
+		    "keeper: the map cannot be opened again: %s; leaving, to start afresh", error);
+		_exit(1);
+	}
+}
+
 /* --- start ----------------------------------------------------------------------------------- */
 
 /* The endpoints the slowest worker goes by; rows retired after it may still be picked. */

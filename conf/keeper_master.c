@@ -4,6 +4,7 @@
  * publish, ring -> APPLIED; ABORT -> as if nothing had been. What is applied is a change set of the
  * files, or a document of the keeper's own that changes listening sockets (SUBMIT).
  */
+#include <malloc.h>
 #include <unistd.h>
 
 #include "conf/history.h"
@@ -99,6 +100,7 @@ files_digest(int fd)
 
 	if (changeset_open(fd, &set, &error) < 0)
 		return sum;
+	set.known = true; /* or the compilation refuses it */
 	while (changeset_next(&set, &op, &o) == 1)
 		for (size_t i = 0; i < sizeof(sum.b); i++)
 			sum.b[i] ^= o.digest.b[i];
@@ -186,9 +188,13 @@ finish_files(struct keeper *k)
 
 	check_init(&report);
 	ok = commit_files(k, &report);
+	if (ok == 1)
+		keeper_slim(k, changed);
 	send_applied(k, k->txn, ok == 1, changed, &report);
 	check_free(&report);
 	pending_over(k);
+	if (changed >= SLIM_OBJECTS)
+		(void)malloc_trim(0);
 	if (ok < 0) {
 		/* The environment may be beyond use: a new process opens it anew. */
 		log_error("keeper: a commit failed; leaving, to start afresh");

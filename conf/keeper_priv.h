@@ -32,6 +32,7 @@
 #include "shm/base/msg.h"
 #include "shm/beat.h"
 
+#define SLIM_OBJECTS    4096 /* of one commit: what it needed is not kept for the next */
 #define QUEUE_DOCUMENTS 4096
 #define QUEUE_OCTETS    ((size_t)64 << 20)
 #define BATCH_DOCUMENTS 256 /* of one turn */
@@ -153,6 +154,8 @@ void keeper_leave(struct keeper *k, int status);
 void keeper_ring(struct keeper *k); /* the workers' mailboxes */
 /* After every commit that made a generation: ring, beat, note, settings in force. */
 void keeper_committed(struct keeper *k);
+/* Gives back what a commit of many objects needed; no transaction is under way. */
+void keeper_slim(struct keeper *k, uint32_t changed);
 void keeper_note_generation(struct keeper *k);
 /* What the keeper itself goes by, of the settings in force. */
 void keeper_settings(struct keeper *k);

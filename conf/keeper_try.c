@@ -27,7 +27,7 @@ limits_of(int fd, struct store_options *o, const char **error_r)
 	if (changeset_open(fd, &set, error_r) < 0)
 		return -1;
 	ws_init(&ws, NULL, 0);
-	fields_default(&settings_fields, &defaults, &ws);
+	fields_default(&settings_fields, &defaults);
 	while ((got = changeset_next(&set, &op, &c)) == 1 && c.kind != CONF_SETTINGS)
 		;
 	if (got == 1)

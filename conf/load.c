@@ -13,7 +13,7 @@
 
 /* Large, and kept between objects: giving each object's blocks back to malloc cost as much as
  * reading it. */
-#define LOAD_BLOCK (4u << 20)
+#define LOAD_BLOCK (64u << 10)
 
 /* The directory of the main file as it was named, and in full for paths that processes with another
  * working directory will open. */

@@ -7,6 +7,8 @@
  */
 #include "conf/loader.h"
 
+#include <malloc.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "conf/boot.h"
@@ -17,6 +19,9 @@
 #include "shm/base/msg.h"
 
 #define SEND_WAIT_MS 10000
+#define HEAP_STEP    (256 << 20) /* of address space */
+#define HEAP_BEGUN   (16 << 20)
+#define HEAP_LARGE   (128 << 10)
 
 /* After a failed load there is still a change set, an empty one: the message has one form. */
 static int
@@ -105,18 +110,43 @@ send_loaded(int chan, const struct load_result *r, bool ok, struct conf_check *c
 	return rc;
 }
 
+/* A hundred thousand routes are some two hundred megabytes of small pieces, none of which is freed
+ * before the end: the heap grows in large steps, of large pages where there are any. */
+static void
+heap_prepare(void)
+{
+	const size_t large = (size_t)2 << 20;
+	void *volatile begun; /* or the compiler leaves both calls out */
+	char *end;
+
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_BEGUN * 2);
+	(void)mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+	(void)mallopt(M_TOP_PAD, HEAP_STEP);
+	begun = malloc(HEAP_BEGUN);
+	free(begun);
+	/* What grows beyond it is moved by the kernel, not copied. */
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_LARGE);
+	end = sbrk(0);
+	if (end == (char *)-1)
+		return;
+	end -= (uintptr_t)end % large;
+	(void)madvise(end - HEAP_STEP + large, HEAP_STEP - large, MADV_HUGEPAGE);
+}
+
+/* The result stays: to take it down costs as much as reading it, and this process ends. */
 int
 loader_main(const struct heritage *h)
 {
-	struct load_result r;
+	static struct load_result result;
 	struct conf_check check;
 	bool ok;
 
+	load_free(&result); /* of a test's earlier load */
+	heap_prepare();
 	check_init(&check);
-	ok = load_files(h->conf_file, true, &r, &check) == 1;
-	if (send_loaded(h->chan, &r, ok, &check) < 0)
+	ok = load_files(h->conf_file, true, &result, &check) == 1;
+	if (send_loaded(h->chan, &result, ok, &check) < 0)
 		log_error("the master did not take the load's result");
-	load_free(&r);
 	check_free(&check);
 	return 0;
 }

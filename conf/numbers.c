@@ -6,6 +6,8 @@
 
 #include "shm/base/bug.h"
 
+#define LIST_KEPT 4096 /* numbers a commit leaves room for */
+
 bool
 bits_has(const struct bits *b, uint32_t i)
 {
@@ -121,11 +123,22 @@ list_release(struct numbers *n, const struct number_list *l)
 	}
 }
 
+static void
+list_empty_out(struct number_list *l)
+{
+	l->n = 0;
+	if (l->cap <= LIST_KEPT)
+		return;
+	free(l->v);
+	*l = (struct number_list){.v = NULL};
+}
+
 void
 numbers_commit(struct numbers *n)
 {
 	list_release(n, &n->freed);
-	n->taken.n = n->freed.n = 0;
+	list_empty_out(&n->taken);
+	list_empty_out(&n->freed);
 }
 
 void

@@ -10,12 +10,16 @@
  */
 #include "conf/object.h"
 
+#include <endian.h>
+
 #include "conf/certificate.h"
 #include "conf/listener.h"
 #include "conf/route.h"
 #include "conf/service.h"
 #include "conf/settings.h"
 #include "shm/base/bug.h"
+
+#define DIGEST_SMALL 512 /* octets hashed in one piece */
 
 #define FIELDS_conf_settings    settings_fields
 #define FIELDS_conf_listener    listener_fields
@@ -68,14 +72,22 @@ put_string(struct gbuf *out, struct str s)
 struct digest
 object_digest(enum conf_kind kind, struct str id, struct str body)
 {
-	struct gbuf text = {0};
+	uint32_t length = htole32((uint32_t)id.n);
+	uint8_t text[DIGEST_SMALL] = {(uint8_t)kind}, full[HASH_SHA256];
+	struct str parts[3] = {str_n((const char *)text, 5), id, body};
+	unsigned n = ARRAY_LEN(parts);
 	struct digest d;
 
-	gbuf_u8(&text, (uint8_t)kind);
-	put_string(&text, id);
-	gbuf_str(&text, body);
-	d = digest_of(str_n(text.p, text.n));
-	gbuf_free(&text);
+	memcpy(text + 1, &length, sizeof(length));
+	/* Most objects are small, and one part costs less than three. */
+	if (5 + id.n + body.n <= sizeof(text) && id.n > 0 && body.n > 0) {
+		memcpy(text + 5, id.p, id.n);
+		memcpy(text + 5 + id.n, body.p, body.n);
+		parts[0].n = 5 + id.n + body.n;
+		n = 1;
+	}
+	hash_sha256(parts, n, full);
+	memcpy(d.b, full, sizeof(d.b));
 	return d;
 }
 

@@ -16,6 +16,7 @@
 #include "shm/base/bug.h"
 
 #define READ_MAX   (512u << 20)
+#define READ_STEP  4096
 #define READ_DEPTH 32
 
 struct reader {
@@ -41,19 +42,22 @@ static int
 load_fd(int fd, struct gbuf *out, const char **error_r)
 {
 	struct stat st;
-	char chunk[16384];
-	ssize_t n;
+	ssize_t n = 1;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		*error_r = "not a regular file";
 		return -1;
 	}
-	while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+	while (n != 0) {
+		/* As large as it was, and a little more to see that it ends there. */
+		gbuf_reserve(out, MIN((size_t)st.st_size, (size_t)READ_MAX) + READ_STEP - out->n);
+		n = read(fd, out->p + out->n, out->cap - out->n);
 		if (n < 0 && errno != EINTR) {
 			*error_r = strerror(errno);
 			return -1;
 		}
-		gbuf_put(out, chunk, n > 0 ? (size_t)n : 0);
+		out->n += n > 0 ? (size_t)n : 0;
+		st.st_size = (off_t)out->n;
 		if (out->n > READ_MAX) {
 			*error_r = "larger than 512 MiB";
 			return -1;
@@ -191,6 +195,23 @@ config_in(struct ws *ws, const char *dir)
 	return cfg;
 }
 
+/* As a string libconfig would copy all of it first, octet by octet. What ends at a NUL within a
+ * string or a comment is left to that. */
+static int
+read_whole(config_t *cfg, struct str text)
+{
+	FILE *f = text.n > 0 && memchr(text.p, '\0', text.n) == NULL
+		      ? fmemopen((void *)(uintptr_t)text.p, text.n, "r")
+		      : NULL;
+	int ok;
+
+	if (f == NULL)
+		return config_read_string(cfg, text.p);
+	ok = config_read(cfg, f);
+	(void)fclose(f);
+	return ok;
+}
+
 static void
 syntax_error(const config_t *cfg, const struct reader *r)
 {
@@ -240,7 +261,7 @@ parse(struct str text, const char *name, const char *dir, struct ws *ws, struct 
 	if (read_scan(text, name, c) < 0)
 		return NULL;
 	cfg = config_in(ws, dir);
-	if (config_read_string(cfg, text.p) != CONFIG_TRUE) {
+	if (read_whole(cfg, text) != CONFIG_TRUE) {
 		syntax_error(cfg, &r);
 		return NULL;
 	}

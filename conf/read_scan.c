@@ -6,20 +6,48 @@
 
 struct scan {
 	const char *text, *p, *end;
-	uint32_t line;
 	const char *name;
 	struct conf_check *c;
 	uint32_t errors;
 };
 
+/* Lines are counted for those who are told of one. */
+static uint32_t
+line_of(const struct scan *s)
+{
+	uint32_t line = 1;
+
+	for (const char *p = s->text; p < s->p; p++)
+		line += *p == '\n';
+	return line;
+}
+
 static void
 complain(struct scan *s, struct str what, const char *why)
 {
-	struct conf_place at = {str_of(s->name), s->line, STR_NONE};
+	struct conf_place at = {str_of(s->name), line_of(s), STR_NONE};
 
-	check_error_at(s->c, &at, "%.*s: %s", STR_ARG(what), why);
 	s->errors++;
+	if (s->errors <= CHECK_LINES)
+		check_error_at(s->c, &at, "%.*s: %s", STR_ARG(what), why);
+	else
+		s->c->errors++; /* counted, not kept */
 }
+
+/* What an octet may begin, so that most are passed over by one look. */
+enum { WORD = 1, DIGIT = 2, STRING = 4, COMMENT = 8, NOTHING = 16 };
+
+static const uint8_t begins[256] = {
+    ['a' ... 'z'] = WORD,
+    ['A' ... 'Z'] = WORD,
+    ['_'] = WORD,
+    ['*'] = WORD,
+    ['0' ... '9'] = DIGIT,
+    ['"'] = STRING,
+    ['#'] = COMMENT,
+    ['/'] = COMMENT,
+    ['\0'] = NOTHING,
+};
 
 static bool
 is_digit(char c)
@@ -30,8 +58,7 @@ is_digit(char c)
 static bool
 is_name(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' ||
-	       c == '-' || c == '*';
+	return (begins[(uint8_t)c] & (WORD | DIGIT)) != 0 || c == '-';
 }
 
 static bool
@@ -52,7 +79,7 @@ static void
 skip_comment(struct scan *s)
 {
 	for (s->p += 2; s->p < s->end && !at_two(s, '*', '/'); s->p++)
-		s->line += *s->p == '\n';
+		;
 	s->p += MIN(2, s->end - s->p);
 }
 
@@ -60,15 +87,20 @@ static void
 skip_string(struct scan *s)
 {
 	for (s->p++; s->p < s->end && *s->p != '"'; s->p++) {
-		s->line += *s->p == '\n';
 		if (*s->p != '\\' || s->end - s->p < 2)
 			continue;
 		if (s->end - s->p >= 4 && memcmp(s->p, "\\x00", 4) == 0)
 			complain(s, str_n(s->p, 4), "a string cannot hold a NUL");
 		s->p++;
-		s->line += *s->p == '\n';
 	}
 	if (s->p < s->end)
+		s->p++;
+}
+
+static void
+skip_word(struct scan *s)
+{
+	while (s->p < s->end && is_name(*s->p))
 		s->p++;
 }
 
@@ -127,23 +159,37 @@ scan_number(struct scan *s)
 }
 
 static void
+scan_comment(struct scan *s)
+{
+	if (*s->p == '#' || at_two(s, '/', '/'))
+		skip_to_eol(s);
+	else if (at_two(s, '/', '*'))
+		skip_comment(s);
+	else
+		s->p++;
+}
+
+static void
 scan_one(struct scan *s)
 {
-	if (*s->p == '"') {
-		skip_string(s);
-	} else if (*s->p == '#' || at_two(s, '/', '/')) {
-		skip_to_eol(s);
-	} else if (at_two(s, '/', '*')) {
-		skip_comment(s);
-	} else if (is_digit(*s->p)) {
+	switch (begins[(uint8_t)*s->p]) {
+	case WORD:
+		skip_word(s);
+		return;
+	case DIGIT:
 		scan_number(s);
-	} else if (is_name(*s->p) && *s->p != '-') {
-		while (s->p < s->end && is_name(*s->p))
-			s->p++;
-	} else {
-		if (*s->p == '\0')
-			complain(s, STR("NUL"), "not allowed in a configuration file");
-		s->line += *s->p == '\n';
+		return;
+	case STRING:
+		skip_string(s);
+		return;
+	case COMMENT:
+		scan_comment(s);
+		return;
+	case NOTHING:
+		complain(s, STR("NUL"), "not allowed in a configuration file");
+		s->p++;
+		return;
+	default:
 		s->p++;
 	}
 }
@@ -151,7 +197,7 @@ scan_one(struct scan *s)
 int
 read_scan(struct str text, const char *name, struct conf_check *c)
 {
-	struct scan s = {text.p, text.p, text.p + text.n, 1, name, c, 0};
+	struct scan s = {text.p, text.p, text.p + text.n, name, c, 0};
 
 	while (s.p < s.end)
 		scan_one(&s);

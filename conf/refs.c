@@ -8,6 +8,8 @@
 #include "conf/route.h"
 #include "shm/base/bug.h"
 
+#define LOG_KEPT 4096 /* steps a commit leaves room for */
+
 struct refs_step {
 	enum conf_kind kind;
 	uint32_t number;
@@ -48,6 +50,11 @@ void
 refs_commit(struct refs *r)
 {
 	r->n = 0;
+	if (r->cap <= LOG_KEPT)
+		return;
+	free(r->log);
+	r->log = NULL;
+	r->cap = 0;
 }
 
 void

@@ -12,22 +12,15 @@ static void show_rows(
     const struct fields *f, const void *self, bool all, unsigned depth, struct gbuf *out);
 
 bool
-show_wanted(const struct field *row, const void *self, bool all)
+show_wanted(const struct fields *f, const struct field *row, const void *self, bool all)
 {
-	const struct fields one = {.name = row->name, .v = row, .n = 1};
-	struct gbuf bytes = {0};
-	bool differs;
-
 	if ((row->flags & FIELD_DERIVED) != 0)
 		return false;
 	if ((row->flags & (FIELD_REQUIRED | FIELD_SHOWN)) != 0)
 		return true;
 	if (all && (row->def != NULL || row->type == F_GROUP))
 		return true;
-	fields_encode(&one, self, &bytes);
-	differs = bytes.n > 0;
-	gbuf_free(&bytes);
-	return differs;
+	return !field_is_default(f, row, self);
 }
 
 static void
@@ -168,7 +161,7 @@ show_rows(const struct fields *f, const void *self, bool all, unsigned depth, st
 	for (unsigned i = 0; i < f->n; i++) {
 		const struct field *row = &f->v[i];
 
-		if (!show_wanted(row, self, all))
+		if (!show_wanted(f, row, self, all))
 			continue;
 		put_indent(depth, out);
 		gbuf_printf(out, "%s = ", row->name);

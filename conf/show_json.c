@@ -124,7 +124,7 @@ rows_json(const struct fields *f, const void *self, bool all)
 	for (unsigned i = 0; i < f->n; i++) {
 		const struct field *row = &f->v[i];
 
-		if (show_wanted(row, self, all))
+		if (show_wanted(f, row, self, all))
 			json_object_set_new(
 			    j, row->name, value_json(row, field_at(row, self), all));
 	}

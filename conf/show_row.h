@@ -8,6 +8,6 @@
 #include "conf/field.h"
 
 /* Is the row to be printed: with `all`, what has a default or a value; else what differs. */
-bool show_wanted(const struct field *row, const void *self, bool all);
+bool show_wanted(const struct fields *f, const struct field *row, const void *self, bool all);
 
 #endif

@@ -345,6 +345,15 @@ store_open(struct store *s, const struct store_options *o, const char **error_r)
 	return ok;
 }
 
+int
+store_slim(struct store *s, const char **error_r)
+{
+	struct db_options o = {.mode = DB_WRITE, .max_tables = MAP_TABLE_COUNT};
+
+	map_close(&s->map);
+	return map_open(s->dir, &o, &s->map, error_r);
+}
+
 void
 store_close(struct store *s)
 {

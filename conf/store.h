@@ -58,5 +58,8 @@ void store_limits(const struct conf_object *settings, uint64_t max[CONF_KIND_COU
 
 int store_open(struct store *s, const struct store_options *o, const char **error_r) NODISCARD;
 void store_close(struct store *s);
+/* The map's environment anew, between transactions: LMDB keeps every page that the largest one so
+ * far has written as memory of this process. -1: it cannot be gone on with. */
+int store_slim(struct store *s, const char **error_r) NODISCARD;
 
 #endif

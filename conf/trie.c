@@ -502,6 +502,8 @@ shard_write(struct trie *t, struct tshard *s, struct gbuf *out, const char **err
 	}
 	out->n = 0;
 	tnode_encode(s->root, s->outer, s->outer_any, out);
+	if (!s->stored)
+		return db_append(t->txn, t->table, s->key, str_n(out->p, out->n), error_r);
 	return db_put(t->txn, t->table, s->key, str_n(out->p, out->n), error_r);
 }
 

@@ -92,6 +92,9 @@ struct master {
 	struct region procs_region;
 	struct procs *procs;
 	unsigned slots;       /* worker slots there are: limits.worker_slots at the start */
+	unsigned slots_begun; /* those that have memory: regions_slot */
+	unsigned metric_rows; /* of the regions as they were made */
+	size_t ring_octets;
 	unsigned bound_slots; /* slots every listener has a socket for */
 	int log_pipe[2];
 	bool log_is_file;

@@ -15,10 +15,10 @@
 
 /* A region is formatted while it is mapped here; only the process table stays so. */
 static int
-region_make(struct master *m, enum region_id id, size_t size, uint64_t layout, struct region *r_r,
-    const char **error_r)
+region_make(struct master *m, enum region_id id, size_t size, size_t now, uint64_t layout,
+    struct region *r_r, const char **error_r)
 {
-	int fd = region_create(id, size, layout, error_r);
+	int fd = region_create_part(id, size, now, layout, error_r);
 
 	if (fd < 0)
 		return -1;
@@ -31,8 +31,8 @@ make_procs(struct master *m, const char **error_r)
 {
 	struct proc_row *row;
 
-	if (region_make(m, REGION_PROCS, procs_size(), procs_layout(), &m->procs_region, error_r) <
-	    0)
+	if (region_make(m, REGION_PROCS, procs_size(), procs_size(), procs_layout(),
+		&m->procs_region, error_r) < 0)
 		return -1;
 	m->procs = procs_of(&m->procs_region);
 	atomic_store(&m->procs->log_level, (unsigned)m->level);
@@ -47,30 +47,45 @@ make_procs(struct master *m, const char **error_r)
 static int
 make_metrics(struct master *m, const struct conf_settings *s, const char **error_r)
 {
-	unsigned rows = (unsigned)s->limits.metric_rows;
+	unsigned rows = m->metric_rows = (unsigned)s->limits.metric_rows;
 	struct region r;
 
 	if (region_make(m, REGION_METRICS, metric_region_size(m->slots, rows),
-		metric_layout(m->slots, rows), &r, error_r) < 0)
+		metric_region_size(0, rows), metric_layout(m->slots, rows), &r, error_r) < 0)
 		return -1;
 	metric_region_init(&r, m->slots, rows);
+	metric_region_begun(&r, 0);
 	region_detach(&r);
 	return 1;
+}
+
+static size_t
+ring_octets(const struct conf_settings *s)
+{
+	size_t each = 4096;
+
+	while (each < s->access_log.ring)
+		each *= 2;
+	return each;
 }
 
 static int
 make_rings(struct master *m, const struct conf_settings *s, const char **error_r)
 {
-	size_t each = 4096;
+	size_t each = m->ring_octets = ring_octets(s);
 	struct region r;
 
-	while (each < s->access_log.ring)
-		each *= 2;
 	if (region_make(m, REGION_ACCESS, ring_region_size(m->slots, each),
-		ring_layout(m->slots, each), &r, error_r) < 0)
+		ring_region_size(0, each), ring_layout(m->slots, each), &r, error_r) < 0)
 		return -1;
 	ring_region_init(&r, m->slots, each);
 	region_detach(&r);
+	/* The logger looks at every ring's positions. */
+	for (unsigned i = 0; i < m->slots; i++)
+		if (region_allocate(m->region_fd[REGION_ACCESS], REGION_ACCESS,
+			ring_region_size(i, each), ring_region_size(i, each) + RING_HEAD,
+			error_r) < 0)
+			return -1;
 	return 1;
 }
 
@@ -105,5 +120,26 @@ regions_make(struct master *m, const char **error_r)
 		*error_r = strerror(errno);
 		return -1;
 	}
+	return 1;
+}
+
+/* What was formatted once keeps its sizes: those settings take a restart to change. */
+int
+regions_slot(struct master *m, unsigned slot, const char **error_r)
+{
+	unsigned rows = m->metric_rows, n = slot + 1;
+	struct region r;
+
+	if (n <= m->slots_begun)
+		return 1;
+	if (region_allocate(m->region_fd[REGION_METRICS], REGION_METRICS, 0,
+		metric_region_size(n, rows), error_r) < 0 ||
+	    region_allocate(m->region_fd[REGION_ACCESS], REGION_ACCESS, 0,
+		ring_region_size(n, m->ring_octets), error_r) < 0 ||
+	    region_attach(m->region_fd[REGION_METRICS], REGION_METRICS, 0, true, &r, error_r) < 0)
+		return -1;
+	metric_region_begun(&r, n);
+	region_detach(&r);
+	m->slots_begun = n;
 	return 1;
 }

@@ -12,6 +12,7 @@
 
 #include "master/chan.h"
 #include "master/child.h"
+#include "master/regions.h"
 #include "shm/base/bug.h"
 #include "shm/base/clock.h"
 
@@ -129,6 +130,10 @@ spawn_child(struct child *c, const char **error_r)
 	pid_t pid;
 
 	BUG_ON(c->pid != 0);
+	if (c->kind->id == PROC_WORKER && regions_slot(m, c->slot, error_r) < 0) {
+		free(h);
+		return -1;
+	}
 	if (msg_pair(pair) < 0) {
 		*error_r = strerror(errno);
 		free(h);

@@ -26,6 +26,7 @@
 struct tried {
 	bool ok;
 	int report, changeset; /* -1: none */
+	pid_t loader;          /* 0: none */
 };
 
 static void
@@ -86,7 +87,7 @@ loaded_wait(int chan, struct tried *t)
 static int
 try_load(const char *conf_file, struct tried *t)
 {
-	int pair[2], got, status;
+	int pair[2], got;
 	pid_t pid;
 
 	*t = (struct tried){.report = -1, .changeset = -1};
@@ -99,12 +100,23 @@ try_load(const char *conf_file, struct tried *t)
 		try_loader(conf_file, pair[1]);
 	}
 	(void)close(pair[1]);
+	t->loader = pid;
 	got = loaded_wait(pair[0], t);
 	(void)close(pair[0]);
-	(void)waitpid(pid, &status, 0);
 	if (got < 0)
 		fprintf(stderr, "gateway: the loader left without a verdict on %s\n", conf_file);
 	return got;
+}
+
+/* Its going takes a while where it read much, and nobody has to wait for that before the end. */
+static int
+loader_end(const struct tried *t)
+{
+	int status;
+
+	if (t->loader > 0)
+		(void)waitpid(t->loader, &status, 0);
+	return 1;
 }
 
 static void
@@ -203,6 +215,7 @@ try_keeper(const char *conf_file, int fd, bool show)
 		status = try_seal(wants);
 	if (status != 0 || changeset_open(fd, &c, &error) < 0)
 		return 1;
+	c.known = !show; /* by keeper_try */
 	v = objects_of(&c, &n);
 	if (show)
 		status = print_all(v, n);
@@ -243,7 +256,7 @@ try_with(const char *conf_file, bool show)
 
 	clock_tick();
 	if (try_load(conf_file, &t) < 0)
-		return 1;
+		return loader_end(&t);
 	print_fd(t.report, show ? stderr : stdout);
 	if (t.ok)
 		status = try_compile(conf_file, t.changeset, show);
@@ -253,6 +266,7 @@ try_with(const char *conf_file, bool show)
 		(void)close(t.report);
 	if (t.changeset >= 0)
 		(void)close(t.changeset);
+	(void)loader_end(&t);
 	return status;
 }
 

@@ -399,6 +399,20 @@ db_put(struct db_txn *t, db_table tab, struct str key, struct str value, const c
 }
 
 int
+db_append(struct db_txn *t, db_table tab, struct str key, struct str value, const char **error_r)
+{
+	MDB_val k = val_of(key), v = val_of(value);
+	int rc = MDB_KEYEXIST;
+
+	if (key.n > 0 && key.n <= DB_KEY_MAX)
+		rc = mdb_put(t->txn, tab, &k, &v, MDB_APPEND);
+	if (rc == MDB_KEYEXIST) /* it has its place among those that are there */
+		return db_put(t, tab, key, value, error_r);
+	state.full = rc == MDB_MAP_FULL;
+	return rc == 0 ? 1 : db_fail(error_r, t->d->dir, "%s", mdb_strerror(rc));
+}
+
+int
 db_reserve(
     struct db_txn *t, db_table tab, struct str key, size_t n, void **p_r, const char **error_r)
 {

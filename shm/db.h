@@ -59,6 +59,10 @@ uint64_t db_txn_id(const struct db_txn *t);
 int db_get(struct db_txn *t, db_table tab, struct str key, struct str *value_r) NODISCARD;
 int db_put(struct db_txn *t, db_table tab, struct str key, struct str value,
     const char **error_r) NODISCARD;
+/* The same where `key` is likely to come behind all that are there: such records fill their pages,
+ * and nothing is searched for. Any other key is put as by db_put. */
+int db_append(struct db_txn *t, db_table tab, struct str key, struct str value,
+    const char **error_r) NODISCARD;
 /* Reserves room for the value to be written in place before the next call. */
 int db_reserve(struct db_txn *t, db_table tab, struct str key, size_t n, void **p_r,
     const char **error_r) NODISCARD;

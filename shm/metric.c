@@ -50,6 +50,7 @@ typedef _Atomic uint64_t cell_t;
 struct metric_head {
 	alignas(CACHE_LINE) uint32_t slots;
 	uint32_t rows;
+	_Atomic uint32_t begun; /* slots that a process ever had: nobody looks at others */
 };
 
 /* Where things are, in cells; the same for every slot. */
@@ -61,6 +62,7 @@ struct shape {
 
 struct metrics {
 	struct shape shape;
+	const struct metric_head *head;
 	cell_t *keys, *slots;          /* the first slot */
 	cell_t *own;                   /* NULL: reads only */
 	uint16_t at[METRIC_ALL_COUNT]; /* cell within the scope's set */
@@ -129,6 +131,22 @@ metric_region_init(struct region *r, unsigned slots, unsigned rows)
 	BUG_ON(r->size < metric_region_size(slots, rows));
 	head->slots = slots;
 	head->rows = rows;
+	atomic_store_explicit(&head->begun, slots, memory_order_relaxed);
+}
+
+void
+metric_region_begun(struct region *r, unsigned slots)
+{
+	struct metric_head *head = r->data;
+
+	atomic_store_explicit(&head->begun, slots, memory_order_release);
+}
+
+/* The word is shared: never beyond what is mapped. */
+static unsigned
+slots_begun(const struct metrics *m)
+{
+	return MIN(atomic_load_explicit(&m->head->begun, memory_order_acquire), m->shape.slots);
 }
 
 /* Numbers the cells of every scope: counters in table order, then histograms. */
@@ -161,6 +179,7 @@ metrics_open(const struct region *r, unsigned slot)
 		return NULL;
 	m = xcalloc(1, sizeof(*m));
 	m->shape = shape_of(slots, rows);
+	m->head = head;
 	m->keys = (cell_t *)((char *)r->data + sizeof(*head));
 	m->slots = m->keys + m->shape.keys;
 	m->own = slot < slots ? m->slots + slot * m->shape.slot : NULL;
@@ -347,7 +366,7 @@ uint64_t
 metric_slot(const struct metrics *m, unsigned slot, enum metric_all id)
 {
 	BUG_ON(id >= METRIC_ALL_COUNT || metric_table[id].scope != METRIC_PROC);
-	return slot < m->shape.slots ? cell_get(m->slots + slot * m->shape.slot + m->at[id]) : 0;
+	return slot < slots_begun(m) ? cell_get(m->slots + slot * m->shape.slot + m->at[id]) : 0;
 }
 
 uint64_t
@@ -355,7 +374,7 @@ metric_sum(const struct metrics *m, enum metric_all id)
 {
 	uint64_t sum = 0;
 
-	for (unsigned slot = 0; slot < m->shape.slots; slot++)
+	for (unsigned slot = 0, n = slots_begun(m); slot < n; slot++)
 		sum += metric_slot(m, slot, id);
 	return sum;
 }
@@ -366,7 +385,7 @@ metric_reason_sum(const struct metrics *m, enum reason why)
 	uint64_t sum = 0;
 
 	BUG_ON(why >= REASON_COUNT);
-	for (unsigned slot = 0; slot < m->shape.slots; slot++)
+	for (unsigned slot = 0, n = slots_begun(m); slot < n; slot++)
 		sum += cell_get(m->slots + slot * m->shape.slot + m->shape.reasons + why);
 	return sum;
 }
@@ -396,7 +415,7 @@ row_cell_sum(const struct metrics *m, uint32_t row, enum metric_scope scope, siz
 {
 	uint64_t sum = 0;
 
-	for (unsigned slot = 0; slot < m->shape.slots; slot++)
+	for (unsigned slot = 0, n = slots_begun(m); slot < n; slot++)
 		sum += cell_get(row_block(m, m->slots + slot * m->shape.slot, row, scope) + cell);
 	return sum;
 }

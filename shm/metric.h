@@ -65,6 +65,8 @@ extern const uint64_t metric_bucket_us[METRIC_BUCKETS];
 size_t metric_region_size(unsigned slots, unsigned rows);
 uint64_t metric_layout(unsigned slots, unsigned rows);
 void metric_region_init(struct region *r, unsigned slots, unsigned rows);
+/* Sums go over the first `slots` from now on: those that a process ever had. At first over all. */
+void metric_region_begun(struct region *r, unsigned slots);
 
 struct metrics; /* a process's view */
 /* Writer (its slot) and reader alike; a slot past the last makes a view that can only read. NULL

@@ -72,14 +72,33 @@ head_write(int fd, enum region_id id, size_t size, uint64_t layout)
 }
 
 int
+region_allocate(int fd, enum region_id id, size_t from, size_t to, const char **error_r)
+{
+	int rc = posix_fallocate(fd, (off_t)(HEAD_SIZE + from), (off_t)(to - from));
+
+	if (rc == 0)
+		return 1;
+	return FAIL(error_r, id, "cannot allocate %zu octets: %s", to - from, strerror(rc));
+}
+
+int
 region_create(enum region_id id, size_t payload, uint64_t layout, const char **error_r)
+{
+	return region_create_part(id, payload, payload, layout, error_r);
+}
+
+int
+region_create_part(
+    enum region_id id, size_t payload, size_t now, uint64_t layout, const char **error_r)
 {
 	size_t size = HEAD_SIZE + ALIGN_UP(payload, CACHE_LINE);
 	int fd = memfd_create(region_table[id].name, MFD_CLOEXEC | MFD_ALLOW_SEALING), rc;
 
 	if (fd < 0)
 		return FAIL(error_r, id, "memfd_create: %s", strerror(errno));
-	rc = posix_fallocate(fd, 0, (off_t)size); /* now, or SIGBUS for somebody later */
+	rc = ftruncate(fd, (off_t)size) < 0 ? errno : 0;
+	if (rc == 0) /* or SIGBUS for somebody later */
+		rc = posix_fallocate(fd, 0, (off_t)(HEAD_SIZE + MIN(now, size - HEAD_SIZE)));
 	if (rc == 0 && (head_write(fd, id, size, layout) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0))
 		rc = errno;
 	if (rc == 0)

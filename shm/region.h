@@ -39,6 +39,13 @@ struct region {
  * -1 with *error_r. */
 int region_create(
     enum region_id id, size_t payload, uint64_t layout, const char **error_r) NODISCARD;
+/* The same with only the first `now` octets of the payload allocated. Nobody may touch what lies
+ * behind before region_allocate has been there: octets [from, to) of the payload; 1, or -1 with
+ * *error_r. */
+int region_create_part(
+    enum region_id id, size_t payload, size_t now, uint64_t layout, const char **error_r) NODISCARD;
+int region_allocate(
+    int fd, enum region_id id, size_t from, size_t to, const char **error_r) NODISCARD;
 /* Maps it. layout 0: do not compare. 1, or -1 with *error_r ("region metrics: version 3, this
  * binary knows 2"). */
 int region_attach(int fd, enum region_id id, uint64_t layout, bool writable, struct region *r_r,

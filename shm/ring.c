@@ -20,6 +20,8 @@ struct ring_shared {
 	_Atomic uint64_t corrupt;
 };
 
+_Static_assert(sizeof(struct ring_shared) == RING_HEAD, "what is allocated for every ring");
+
 struct ring_region {
 	alignas(CACHE_LINE) uint64_t slots;
 	uint64_t bytes_each;

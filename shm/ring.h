@@ -14,6 +14,7 @@
 
 struct ring; /* a process's view of one ring; the bytes lie in the region */
 
+#define RING_HEAD 128 /* octets in front of each ring's own, with the positions */
 size_t ring_region_size(unsigned slots, size_t bytes_each); /* bytes_each: power of two */
 uint64_t ring_layout(unsigned slots, size_t bytes_each);
 void ring_region_init(struct region *r, unsigned slots, size_t bytes_each); /* master, once */

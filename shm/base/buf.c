@@ -123,12 +123,10 @@ buf_put(struct buf *b, const void *p, uint32_t n)
 }
 
 static void
-gbuf_room(struct gbuf *g, size_t n)
+gbuf_grow(struct gbuf *g, size_t n)
 {
 	size_t cap = MAX(g->cap, (size_t)64);
 
-	if (n <= g->cap - g->n)
-		return;
 	if (n > SIZE_MAX / 4 - g->n)
 		oom_fail(n);
 	while (cap - g->n < n)
@@ -137,14 +135,32 @@ gbuf_room(struct gbuf *g, size_t n)
 	g->cap = cap;
 }
 
-void
-gbuf_put(struct gbuf *g, const void *p, size_t n)
+static inline void
+gbuf_room(struct gbuf *g, size_t n)
 {
-	if (n == 0)
-		return;
+	if (unlikely(n > g->cap - g->n))
+		gbuf_grow(g, n);
+}
+
+void
+gbuf_reserve(struct gbuf *g, size_t n)
+{
+	gbuf_room(g, n);
+}
+
+static inline void
+put(struct gbuf *g, const void *p, size_t n)
+{
 	gbuf_room(g, n);
 	memcpy(g->p + g->n, p, n);
 	g->n += n;
+}
+
+void
+gbuf_put(struct gbuf *g, const void *p, size_t n)
+{
+	if (n > 0)
+		put(g, p, n);
 }
 
 void
@@ -156,28 +172,28 @@ gbuf_str(struct gbuf *g, struct str s)
 void
 gbuf_u8(struct gbuf *g, uint8_t v)
 {
-	gbuf_put(g, &v, sizeof(v));
+	put(g, &v, sizeof(v));
 }
 
 void
 gbuf_u16(struct gbuf *g, uint16_t v)
 {
 	v = htole16(v);
-	gbuf_put(g, &v, sizeof(v));
+	put(g, &v, sizeof(v));
 }
 
 void
 gbuf_u32(struct gbuf *g, uint32_t v)
 {
 	v = htole32(v);
-	gbuf_put(g, &v, sizeof(v));
+	put(g, &v, sizeof(v));
 }
 
 void
 gbuf_u64(struct gbuf *g, uint64_t v)
 {
 	v = htole64(v);
-	gbuf_put(g, &v, sizeof(v));
+	put(g, &v, sizeof(v));
 }
 
 void

@@ -57,6 +57,7 @@ struct gbuf {
 	size_t n, cap;
 };
 void gbuf_put(struct gbuf *g, const void *p, size_t n);
+void gbuf_reserve(struct gbuf *g, size_t n); /* room for n octets more at p + n */
 void gbuf_str(struct gbuf *g, struct str s);
 void gbuf_u8(struct gbuf *g, uint8_t v);
 void gbuf_u16(struct gbuf *g, uint16_t v); /* little endian, as all our formats */

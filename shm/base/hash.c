@@ -137,10 +137,10 @@ hash_sha1(const struct str *parts, unsigned n, uint8_t out[HASH_SHA1])
 struct digest
 digest_of(struct str s)
 {
-	unsigned char full[EVP_MAX_MD_SIZE];
+	uint8_t full[HASH_SHA256];
 	struct digest d;
 
-	BUG_ON(EVP_Digest(s.n == 0 ? "" : s.p, s.n, full, NULL, sha256(), NULL) != 1);
+	hash_sha256(&s, s.n > 0 ? 1 : 0, full);
 	memcpy(d.b, full, sizeof(d.b));
 	return d;
 }

@@ -75,7 +75,7 @@ settings_write(struct fixture *f, bool publish)
 	struct ws ws;
 
 	ws_init(&ws, NULL, 0);
-	fields_default(&settings_fields, &s, &ws);
+	fields_default(&settings_fields, &s);
 	s.redis.publish = publish;
 	if (publish)
 		s.redis.addresses = (struct strs){&address, 1};

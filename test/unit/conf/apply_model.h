@@ -126,7 +126,7 @@ make_route(struct sets *s, unsigned thing, const struct spec *spec)
 	struct str path = str_of(paths[spec->a]), host = STR("a.test"), listener;
 	struct conf_route r;
 
-	fields_default(&route_fields, &r, &s->ws);
+	fields_default(&route_fields, &r);
 	r.path = (struct strs){.v = &path, .n = 1};
 	r.host = (struct strs){.v = &host, .n = spec->host};
 	r.priority = spec->priority;

@@ -35,7 +35,7 @@ settings_come_back(void **state)
 	struct conf_settings a, b;
 	struct gbuf out = {0};
 
-	fields_default(&settings_fields, &a, *state);
+	fields_default(&settings_fields, &a);
 	a.run_directory = STR("/run/other");
 	a.workers = 3;
 	a.admin.metrics_listen = STR("");
@@ -59,7 +59,7 @@ workers_become_a_number(void **state)
 	struct conf_settings a, b;
 	struct gbuf out = {0};
 
-	fields_default(&settings_fields, &a, *state);
+	fields_default(&settings_fields, &a);
 	assert_int_equal(a.workers, 0);
 	a.limits.worker_slots = 1;
 	boot_encode(&a, &out);
@@ -74,8 +74,8 @@ what_needs_a_restart_is_named(void **state)
 {
 	struct conf_settings a, b;
 
-	fields_default(&settings_fields, &a, *state);
-	fields_default(&settings_fields, &b, *state);
+	fields_default(&settings_fields, &a);
+	fields_default(&settings_fields, &b);
 	assert_int_equal(boot_restart_needed(&a, &b, *state).n, 0);
 	b.workers = 7;
 	b.error_log.level = 3;

@@ -221,8 +221,8 @@ put_named(struct fixture *f, const char *id, const char *name, int64_t weight)
 
 	sets_begin(&f->sets, "admin", false);
 	e = ws_zalloc(&f->sets.ws, sizeof(*e));
-	fields_default(&service_fields, &c, &f->sets.ws);
-	fields_default(service_fields.v[1].sub, e, &f->sets.ws);
+	fields_default(&service_fields, &c);
+	fields_default(service_fields.v[1].sub, e);
 	e->url = ws_printf(&f->sets.ws, "http://%s:81", name);
 	e->host = ws_printf(&f->sets.ws, "%s:81", name);
 	e->weight = weight;

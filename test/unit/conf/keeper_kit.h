@@ -118,7 +118,7 @@ setup(void **state)
 	snprintf(f->state, sizeof(f->state), "%s/state.d", f->dir);
 	assert_int_equal(mkdir(f->state, 0700), 0);
 	ws_init(&ws, NULL, 0);
-	fields_default(&settings_fields, &s, &ws);
+	fields_default(&settings_fields, &s);
 	s.limits.endpoints = 64;
 	s.limits.services = 16;
 	s.limits.map_size = 16u << 20;

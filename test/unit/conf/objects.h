@@ -83,7 +83,7 @@ sets_settings_routes(struct sets *s, int64_t routes)
 {
 	struct conf_settings c;
 
-	fields_default(&settings_fields, &c, &s->ws);
+	fields_default(&settings_fields, &c);
 	if (routes > 0)
 		c.limits.routes = routes;
 	sets_put(s, CONF_SETTINGS, "gateway", &c);
@@ -101,7 +101,7 @@ sets_listener(struct sets *s, const char *id, const char *address)
 	struct conf_listener c;
 	const char *error;
 
-	fields_default(&listener_fields, &c, &s->ws);
+	fields_default(&listener_fields, &c);
 	assert_int_equal(addr_parse(str_of(address), 0, &c.address, &error), 1);
 	sets_put(s, CONF_LISTENER, id, &c);
 }
@@ -114,7 +114,7 @@ sets_tls_listener(struct sets *s, const char *id, const char *address, const cha
 	struct conf_listener c;
 	const char *error;
 
-	fields_default(&listener_fields, &c, &s->ws);
+	fields_default(&listener_fields, &c);
 	assert_int_equal(addr_parse(str_of(address), 0, &c.address, &error), 1);
 	c.tls.enabled = true;
 	c.tls.certificates.v = c.tls.fallback.v = v;
@@ -129,7 +129,7 @@ sets_certificate(struct sets *s, const char *id, const char *file)
 {
 	struct conf_certificate c;
 
-	fields_default(&certificate_fields, &c, &s->ws);
+	fields_default(&certificate_fields, &c);
 	c.certificate = ws_printf(&s->ws, "%s.pem", file);
 	c.key = ws_printf(&s->ws, "%s.key", file);
 	sets_put(s, CONF_CERTIFICATE, id, &c);
@@ -145,12 +145,12 @@ sets_service(struct sets *s, const char *id, const char *addresses, int64_t weig
 	struct conf_service c;
 	const char *error;
 
-	fields_default(&service_fields, &c, &s->ws);
+	fields_default(&service_fields, &c);
 	c.endpoints.v = e;
 	while (str_cut(&rest, ' ', &word)) {
 		struct conf_endpoint_addr *a = ws_zalloc(&s->ws, sizeof(*a));
 
-		fields_default(service_fields.v[1].sub, e, &s->ws);
+		fields_default(service_fields.v[1].sub, e);
 		e->tls = str_starts(word, STR("https://"));
 		if (e->tls)
 			word = str_sub(word, 8, word.n);
@@ -178,7 +178,7 @@ sets_route(struct sets *s, const char *id, const char *path, const char *service
 	struct str *v = ws_alloc(&s->ws, 16 * sizeof(*v)), rest = str_of(path), word;
 	struct conf_route c;
 
-	fields_default(&route_fields, &c, &s->ws);
+	fields_default(&route_fields, &c);
 	c.path.v = v;
 	while (str_cut(&rest, ' ', &word))
 		v[c.path.n++] = word;

@@ -87,8 +87,8 @@ service_with(struct sets *s, const char *id, const char *addresses, const char *
 	struct conf_service c;
 	const char *error;
 
-	fields_default(&service_fields, &c, &s->ws);
-	fields_default(service_fields.v[1].sub, &e, &s->ws);
+	fields_default(&service_fields, &c);
+	fields_default(service_fields.v[1].sub, &e);
 	e.url = ws_printf(&s->ws, "http://%s", addresses);
 	e.host = str_of(addresses);
 	e.weight = 1;

@@ -15,7 +15,7 @@ encode(struct gbuf *out, const char *run_dir, int64_t workers, uint64_t stuck)
 	struct ws ws;
 
 	ws_init(&ws, NULL, 0);
-	fields_default(&settings_fields, &s, &ws);
+	fields_default(&settings_fields, &s);
 	s.run_directory = str_of(run_dir);
 	s.workers = workers;
 	s.supervision.stuck_after = stuck;

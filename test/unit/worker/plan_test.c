@@ -81,7 +81,7 @@ put_service(struct fixture *f, uint32_t number, const char *id, uint64_t connect
 	struct ws ws;
 
 	ws_init(&ws, NULL, 0);
-	fields_default(&service_fields, &s, &ws);
+	fields_default(&service_fields, &s);
 	s.timeouts.connect = connect_ms;
 	fields_encode(&service_fields, &s, &body);
 	put(f, CONF_SERVICE, number, id, &body);
@@ -97,7 +97,7 @@ put_route(struct fixture *f, uint32_t number, const char *id, const char *servic
 	struct ws ws;
 
 	ws_init(&ws, NULL, 0);
-	fields_default(&route_fields, &r, &ws);
+	fields_default(&route_fields, &r);
 	r.path = (struct strs){&path, 1};
 	r.service = str_of(service);
 	r.timeouts.total = total;

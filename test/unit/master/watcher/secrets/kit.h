@@ -151,7 +151,7 @@ kit_new(struct kit *k, enum conf_kind kind)
 {
 	void *self = ws_zalloc(&k->ws, object_kinds[kind].fields->size);
 
-	fields_default(object_kinds[kind].fields, self, &k->ws);
+	fields_default(object_kinds[kind].fields, self);
 	return self;
 }
 
