@@ -296,6 +296,108 @@ def test_uploads_leak_no_window(gateway, backend, server, to):
     assert http2.ask(gw.address, "POST", f"/{to}/whole", body=b"x" * (2 << 20)).status == 200
 
 
+class Uploader(http2.Client):
+    """Counts what DATA takes of the connection's window, padding included."""
+
+    def padded(self, stream, n, pad, end=False):
+        """A DATA frame with padding (None: without)."""
+        payload = b"x" * n if pad is None else bytes([pad]) + b"x" * n + bytes(pad)
+        with self.lock:
+            self.window -= len(payload)
+            self.windows[stream] -= len(payload)
+            self.frame(DATA, (http2.END_STREAM if end else 0) | (0 if pad is None else http2.PADDED), stream, payload)
+
+
+def feed(c, r, stream, state):
+    """One more piece of an upload, or its end, or its reset."""
+    n, pad = r.choice([1, 500, 4096, 15000]), r.choice([None, None, None, 0, 1, 255])
+    size = n + (0 if pad is None else pad + 1)
+    if r.random() < .05:
+        c.rst(stream)
+        if size <= c.window and r.random() < .5:  # what was on its way behind it
+            c.padded(stream, n, pad)
+        return True
+    if size > min(c.window, c.windows[stream]):
+        return False
+    state["left"] -= 1
+    c.padded(stream, n, pad, end=state["left"] <= 0)
+    return state["left"] <= 0
+
+
+def uploads_at_random(c, r, rounds):
+    """Many side by side, fed, read and dropped as it comes."""
+    live = {}
+    for _ in range(rounds):
+        if len(live) < 20 and r.random() < .4:
+            what = r.choice(["all", "early", "reset", "some", "close", "large"])
+            fields = [("content-length", "70000")] if what == "large" and r.random() < .5 else []
+            live[c.begin("POST", f"/{r.choice('1122223')}/{what}", fields, end=False)] = {"left": r.randint(1, 12)}
+        for stream in r.sample(sorted(live), min(len(live), 4)):
+            if feed(c, r, stream, live[stream]):
+                del live[stream]
+        if r.random() < .2:
+            for f in c.synced():
+                if f.type == RST_STREAM:
+                    live.pop(f.stream, None)
+    for stream in live:
+        c.rst(stream)
+
+
+def lost(c):
+    """Octets that are missing in the connection's window for good: what a closed stream gets is given back at once, so the
+    update that comes has everything else too."""
+    whole = 1 << 20
+    c.synced() + c.synced()
+    for _ in range(100):
+        c.padded(1, 8192, None)
+        if any(f.type == http2.WINDOW_UPDATE and f.stream == 0 for f in c.synced() + c.synced()):  # PING's answer overtakes
+            return whole - c.window
+    raise AssertionError("no update")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_window_is_whole_after_uploads(gateway, backend, server, seed):
+    """R-5.2, R-7.1: whatever becomes of uploads (taken, refused, answered early, reset by either side, padded, on their way
+    behind a reset), every octet of it comes back to the connection's window."""
+    def one(x):
+        what = x.request.target.rsplit("/", 1)[1]
+        if what in ("early", "close"):
+            x.respond(400, [("Connection", "close")], b"no")
+        elif what == "reset":
+            x.reset()
+        elif what == "some":
+            if not x.wire.buf:
+                x.wire.fill()
+            x.close()
+        else:
+            x.wire.body(x.request)
+            x.respond(200, [], b"yes")
+
+    def two(x):
+        what = x.path.rsplit("/", 1)[1]
+        if what == "early":
+            x.respond(400, [], b"no")
+        elif what in ("reset", "close"):
+            x.reset(random.choice([CANCEL, INTERNAL_ERROR, REFUSED_STREAM, NO_ERROR]))
+        elif what == "some":
+            x.piece()
+            x.respond(200, [], b"enough")
+        else:
+            x.body()
+            x.respond(200, [], b"yes")
+    route = '{ id = "large"; path = "/1/large"; service = "s1"; limits = { body = 60000; }; }, '
+    conf = CONF.replace("routes = ( ", "routes = ( " + route).replace('timeouts = { total', "health = { passive = false; }; timeouts = { total")
+    gw = gateway(conf, one=backend(one, read_body=False).url, two=server(two).url, settings="", workers=1, route="", certificates="", more="")
+    r = random.Random(seed)
+    with Uploader(gw.address) as c:
+        assert c.ask("GET", "/3/x").status == 404
+        for _ in range(2):
+            uploads_at_random(c, r, 300)
+            until(lambda: gw.metric("gateway_http_requests_active") == 0, what="uploads to end")
+            assert lost(c) == 0
+        assert c.goaway is None
+
+
 def test_downloads_leak_no_window(gateway, server):
     """R-5.2: downloads that clients broke off leave the upstream connection's window whole."""
     def two(x):
