@@ -26,6 +26,8 @@
 #define WORKER_BUFFER       (16 * 1024)
 #define WORKER_BLOCKS_FREE  512
 #define WORKER_BUFFERS_FREE 512
+#define WORKER_BULK         (128 * 1024)
+#define WORKER_BULK_FREE    16
 
 void
 worker_stop(struct worker *w, int status)
@@ -373,6 +375,8 @@ worker_set_up(struct worker *w, const char **error_r)
 	w->procs = beat_procs(w->beat);
 	ws_pool_init(&w->ws_pool, WORKER_BLOCK, WORKER_BLOCKS_FREE);
 	buf_pool_init(&w->bufs, WORKER_BUFFER, WORKER_BUFFERS_FREE);
+	buf_pool_init(&w->bulk, WORKER_BULK, WORKER_BULK_FREE);
+	w->bufs.bulk = &w->bulk;
 	w->h2_pool = h2_pool_new(w->loop, &w->bufs);
 	defer_init(&w->unread, worker_turn_over);
 	list_init(&w->listeners);
@@ -409,6 +413,7 @@ worker_tear_down(struct worker *w)
 	ws_pool_fini(&w->ws_pool);
 	h2_pool_free(&w->h2_pool);
 	buf_pool_fini(&w->bufs);
+	buf_pool_fini(&w->bulk);
 	loop_free(&w->loop);
 	ring_close(&w->ring);
 	metrics_close(&w->metrics);

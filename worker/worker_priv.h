@@ -50,6 +50,7 @@ struct worker {
 	struct up *up;
 	struct ws_pool ws_pool;
 	struct buf_pool bufs;
+	struct buf_pool bulk; /* of bufs */
 	struct h2_pool *h2_pool;
 	uint64_t h2_logged_ms; /* a connection that was ended for abuse */
 	struct addr admin;     /* the admin process's socket */

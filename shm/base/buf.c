@@ -55,9 +55,16 @@ buf_pool_trim(struct buf_pool *pool, unsigned keep)
 	return n;
 }
 
+static struct buf_pool *
+pool_for(struct buf_pool *pool, uint32_t cap)
+{
+	return pool->bulk != NULL && pool->bulk->size == cap ? pool->bulk : pool;
+}
+
 static void
 memory_give(struct buf_pool *pool, void *p, uint32_t cap)
 {
+	pool = pool_for(pool, cap);
 	pool->n_out--;
 	if (cap == pool->size && pool->n_free < pool->max_free)
 		pool_push(pool, p);
@@ -69,17 +76,28 @@ void
 buf_take(struct buf *b, struct buf_pool *pool, uint32_t min_cap)
 {
 	uint32_t cap = MAX(min_cap, pool->size), len = buf_len(b);
+	struct buf_pool *from = pool_for(pool, cap);
 	char *p;
 
 	if (b->p != NULL && b->cap >= min_cap)
 		return;
-	p = cap == pool->size && pool->free != NULL ? pool_pop(pool) : xmalloc(cap);
-	pool->n_out++;
+	p = cap == from->size && from->free != NULL ? pool_pop(from) : xmalloc(cap);
+	from->n_out++;
 	if (b->p != NULL) {
 		memcpy(p, b->p + b->r, len);
 		memory_give(pool, b->p, b->cap);
 	}
 	*b = (struct buf){.p = p, .cap = cap, .w = len};
+}
+
+void
+buf_take_bulk(struct buf *b, struct buf_pool *pool, unsigned most)
+{
+	BUG_ON(b->p != NULL);
+	if (pool->bulk != NULL && pool->bulk->n_out < most)
+		buf_take(b, pool, pool->bulk->size);
+	else
+		buf_take(b, pool, pool->size);
 }
 
 void

@@ -19,6 +19,7 @@ struct buf_pool {
 	void *free; /* singly linked through the first word */
 	unsigned n_free, max_free, n_out;
 	uint32_t size;
+	struct buf_pool *bulk; /* large ones, for bodies that fill those of `size`; NULL: none */
 };
 
 void buf_pool_init(struct buf_pool *pool, uint32_t size, unsigned max_free);
@@ -28,6 +29,8 @@ unsigned buf_pool_trim(struct buf_pool *pool, unsigned keep);
 
 /* no-op when b->cap >= min_cap; keeps content */
 void buf_take(struct buf *b, struct buf_pool *pool, uint32_t min_cap);
+/* An empty one: a large one while fewer than `most` of these are out, else as any. */
+void buf_take_bulk(struct buf *b, struct buf_pool *pool, unsigned most);
 void buf_give(struct buf *b, struct buf_pool *pool); /* returns the memory; content is lost */
 
 static inline uint32_t

@@ -154,6 +154,16 @@ def test_download_50_mb(gateway, backend, tmp_path):
         assert hashlib.sha256(out.read_bytes()).hexdigest() == BIG_DIGEST
 
 
+def test_large_answers_keep_their_connection(gateway, backend):
+    """An event for octets that were read already is no reason to give up an upstream connection. F-PERF-01"""
+    gw = site(gateway, backend(Bulk(), read_body=False).url, workers=1)
+    with gw.client() as c:
+        for _ in range(60):
+            c.request("GET", f"/{3 * MB}")
+            assert len(c.response().body) == 3 * MB
+    assert gw.metric("gateway_upstream_connections_total") == 1
+
+
 def test_upload_50_mb(gateway, backend, tmp_path):
     """The service gets every octet, with a length, chunked, and behind 100-continue. G-FR-003"""
     gw = site(gateway, backend(Bulk(), read_body=False).url)

@@ -63,6 +63,7 @@ struct h1_conn {
 	bool eof, failed; /* reading ended: orderly, or by an error */
 	uint8_t rx_state;
 	uint8_t rx_kind; /* enum body_kind as received: the head's is the sending side's */
+	bool bulk;       /* this body fills what it is read into: larger pieces */
 	uint8_t parts, interims, blanks;
 	uint32_t tail;        /* framing decoded behind the last part */
 	struct h1_work *work; /* in the workspace of x.rx; NULL: no exchange, or no memory */

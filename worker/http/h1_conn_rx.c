@@ -6,6 +6,7 @@
 #include "shm/base/base.h"
 #include "worker/http/h1_conn.h"
 
+#define H1_BULK     64 /* large buffers out in a worker at most; slow readers hold them */
 #define H1_BLANKS   4  /* empty lines before a request that are passed over */
 #define H1_INTERIMS 16 /* interim responses before the final one; more is an attack or a loop */
 
@@ -18,6 +19,7 @@ h1_rx_reset(struct h1_conn *c)
 	x->rx_eof = c->eof || c->stream.hup;
 	c->rx_state = H1_RX_IDLE;
 	c->parts = c->interims = c->blanks = 0;
+	c->bulk = false;
 	c->tail = 0;
 	c->work = NULL;
 }
@@ -72,7 +74,10 @@ h1_rx_room(struct h1_conn *c)
 {
 	struct buf *b = &c->rx;
 
-	buf_take(b, c->bufs, c->bufs->size);
+	if (c->bulk && b->p == NULL)
+		buf_take_bulk(b, c->bufs, H1_BULK);
+	else
+		buf_take(b, c->bufs, c->bufs->size);
 	/* Cheap: a body is read only when what is left in the buffer is a piece of framing. */
 	if (buf_room(b) < b->cap / 4 && b->r > 0)
 		buf_compact(b);
@@ -110,6 +115,7 @@ h1_rx_fill(struct h1_conn *c)
 		return 0;
 	n = stream_read(&c->stream, b->p + b->w, buf_room(b));
 	if (n > 0) {
+		c->bulk = c->rx_state == H1_RX_BODY && (size_t)n >= c->bufs->size;
 		b->w += (uint32_t)n;
 		return 1;
 	}

@@ -287,11 +287,17 @@ pool_orphan(const struct pool *p, const struct upconn *c)
 	return !pool_current(p, c->row, c->incarnation);
 }
 
-/* Nothing behind the answer. What TLS has, it has to look at: a ticket may be all there is. */
+/* Nothing behind the answer. An event may have come for octets that were read before it, and what
+ * TLS has may be a ticket and no more: then it is looked at. */
 static bool
 pool_silent(struct upconn *c)
 {
-	return !c->h1.stream.readable || (c->secure && stream_idle_ok(&c->h1.stream) == 1);
+	struct stream *s = &c->h1.stream;
+
+	if (s->readable && stream_idle_ok(s) != 1)
+		return false;
+	s->readable = s->readable && s->layer;
+	return true;
 }
 
 /* One that began with a client's address is of use while that client is there: the oldest is the

@@ -179,10 +179,45 @@ reader_past_the_end(void **state)
 	assert_true(r.bad);
 }
 
+/* For large bodies: so many at a time, and each goes back to where it is from. */
+static void
+bulk_has_an_end(void **state)
+{
+	struct buf_pool pool, bulk;
+	struct buf a = {0}, b = {0}, c = {0};
+	char *large;
+
+	(void)state;
+	buf_pool_init(&pool, 64, 8);
+	buf_take_bulk(&a, &pool, 2);
+	assert_int_equal(a.cap, 64); /* there is none of the large ones */
+	buf_give(&a, &pool);
+	buf_pool_init(&bulk, 1024, 8);
+	pool.bulk = &bulk;
+	buf_take_bulk(&a, &pool, 2);
+	buf_take(&b, &pool, 1024); /* by its size alone it is one of them */
+	buf_take_bulk(&c, &pool, 2);
+	assert_int_equal(a.cap, 1024);
+	assert_int_equal(c.cap, 64);
+	assert_int_equal(bulk.n_out, 2);
+	large = a.p;
+	buf_give(&a, &pool);
+	assert_int_equal(bulk.n_free, 1);
+	buf_take_bulk(&a, &pool, 2);
+	assert_ptr_equal(a.p, large);
+	buf_give(&a, &pool);
+	buf_give(&b, &pool);
+	buf_give(&c, &pool);
+	assert_int_equal(bulk.n_out + pool.n_out, 0);
+	buf_pool_fini(&pool);
+	buf_pool_fini(&bulk);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST(pooled_memory),
     TEST(half_of_the_rest_is_given_back),
     TEST(growing_keeps_content),
+    TEST(bulk_has_an_end),
     TEST(reading_and_writing),
     TEST(encoder),
     TEST(reader_in_order),
