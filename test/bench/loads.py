@@ -37,8 +37,9 @@ def pace_end(process, timeout):
 
 
 def judged(got):
-    """With `errors`: requests that got no good answer. A connection the server ends is none where nothing was lost."""
-    return {**got, "errors": got["lost"] + got["bad_status"] + got["refused"] + got["unanswered"]}
+    """With `errors`: what went wrong. A connection the server ends is none where nothing was lost, and what is
+    "unanswered" came too fast to be served: it is in the latencies."""
+    return {**got, "errors": got["lost"] + got["bad_status"] + got["refused"]}
 
 
 def pace(a, port, rate, seconds, connections=64, *more):
@@ -56,12 +57,12 @@ def cost(proxy, load):
     return got, used / got["requests"], used / took
 
 
-def saturation(proxy, a, seconds, connections=64, probe=None):
+def saturation(proxy, a, seconds, load=None):
     """Requests a second that one core takes: as many as were answered where the proxy's core was full; else, as the
-    load was the bottleneck, as many as fit into a second by their CPU."""
-    url = proxy.url(probe or f"/{a.size}")
-    proxies.wrk(a.load_core, url, connections, 1)
-    got, each, busy = cost(proxy, lambda: proxies.wrk(a.load_core, url, connections, seconds))
+    load was the bottleneck, as many as fit into a second by their CPU. load(seconds): another than one path's."""
+    load = load or (lambda s: proxies.wrk(a.load_core, proxy.url(f"/{a.size}"), 64, s))
+    load(1)
+    got, each, busy = cost(proxy, lambda: load(seconds))
     return {"rate": got["rps"] if busy >= FULL else 1 / each, "rps": got["rps"], "cpu_us": each * 1e6, "busy": busy,
             "p99": got["p99"], "errors": got["errors"]}
 
@@ -95,11 +96,11 @@ end
 """
 
 
-def wrk_in_turn(proxy, a, n, seconds):
+def wrk_in_turn(proxy, a, n, seconds, connections=64):
     """wrk asking for the paths of n routes in turn."""
     script = proxy.dir / "turns.lua"
     script.write_text(TURNS.format(n=n, path=configs.path_of('" .. at .. "', a.size)))
-    return proxies.wrk(a.load_core, proxy.url("/"), a.connections, seconds, "-s", str(script))
+    return proxies.wrk(a.load_core, proxy.url("/"), connections, seconds, "-s", str(script))
 
 
 class Watch:
