@@ -8,7 +8,6 @@
 #include "conf/loader.h"
 
 #include <malloc.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "conf/boot.h"
@@ -19,8 +18,7 @@
 #include "shm/base/msg.h"
 
 #define SEND_WAIT_MS 10000
-#define HEAP_STEP    (256 << 20) /* of address space */
-#define HEAP_BEGUN   (16 << 20)
+#define HEAP_STEP    (16 << 20)
 #define HEAP_LARGE   (128 << 10)
 
 /* After a failed load there is still a change set, an empty one: the message has one form. */
@@ -111,26 +109,14 @@ send_loaded(int chan, const struct load_result *r, bool ok, struct conf_check *c
 }
 
 /* A hundred thousand routes are some two hundred megabytes of small pieces, none of which is freed
- * before the end: the heap grows in large steps, of large pages where there are any. */
+ * before the end: the heap grows in large steps. What grows beyond HEAP_LARGE by itself is moved by
+ * the kernel, not copied. (Large pages were tried: to clear them costs more than the small ones'
+ * faults where the host has to find the memory first.) */
 static void
 heap_prepare(void)
 {
-	const size_t large = (size_t)2 << 20;
-	void *volatile begun; /* or the compiler leaves both calls out */
-	char *end;
-
-	(void)mallopt(M_MMAP_THRESHOLD, HEAP_BEGUN * 2);
-	(void)mallopt(M_TRIM_THRESHOLD, INT32_MAX);
-	(void)mallopt(M_TOP_PAD, HEAP_STEP);
-	begun = malloc(HEAP_BEGUN);
-	free(begun);
-	/* What grows beyond it is moved by the kernel, not copied. */
 	(void)mallopt(M_MMAP_THRESHOLD, HEAP_LARGE);
-	end = sbrk(0);
-	if (end == (char *)-1)
-		return;
-	end -= (uintptr_t)end % large;
-	(void)madvise(end - HEAP_STEP + large, HEAP_STEP - large, MADV_HUGEPAGE);
+	(void)mallopt(M_TOP_PAD, HEAP_STEP);
 }
 
 /* The result stays: to take it down costs as much as reading it, and this process ends. */

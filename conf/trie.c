@@ -15,6 +15,7 @@
 
 struct tshard {
 	struct hnode node;
+	struct tshard *older; /* of all */
 	struct str key;
 	struct tnode *root;
 	uint32_t outer;
@@ -29,6 +30,7 @@ struct trie {
 	void *arg;
 	struct ws ws;
 	struct htab shards;
+	struct tshard *last; /* all in the order they came: near each other in memory */
 	unsigned written;
 	bool damaged;
 	char error[160];
@@ -106,6 +108,8 @@ shard_new(struct trie *t, struct str key, struct tnode *root)
 	s->root = root != NULL ? root : make(t, sizeof(*root));
 	shard_measure(s);
 	htab_put(&t->shards, &s->node, hash_keyed(key));
+	s->older = t->last;
+	t->last = s;
 	return s;
 }
 
@@ -467,21 +471,6 @@ trie_remove(
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-struct dirty {
-	struct tshard **v;
-	size_t n;
-};
-
-static void
-dirty_add(struct hnode *n, void *arg)
-{
-	struct tshard *s = container_of(n, struct tshard, node);
-	struct dirty *d = arg;
-
-	if (s->dirty)
-		d->v[d->n++] = s;
-}
-
 static int
 by_key(const void *a, const void *b)
 {
@@ -510,16 +499,19 @@ shard_write(struct trie *t, struct tshard *s, struct gbuf *out, const char **err
 int
 trie_flush(struct trie *t, const char **error_r)
 {
-	struct dirty d = {.v = xcalloc(MAX(t->shards.n, (size_t)1), sizeof(struct tshard *))};
+	struct tshard **v = xcalloc(MAX(t->shards.n, (size_t)1), sizeof(*v));
 	struct gbuf out = {0};
+	size_t n = 0;
 	int ok = 1;
 
-	htab_each(&t->shards, dirty_add, &d);
-	qsort(d.v, d.n, sizeof(struct tshard *), by_key);
-	for (size_t i = 0; i < d.n && ok == 1; i++)
-		ok = shard_write(t, d.v[i], &out, error_r);
+	for (struct tshard *s = t->last; s != NULL; s = s->older)
+		if (s->dirty)
+			v[n++] = s;
+	qsort(v, n, sizeof(*v), by_key);
+	for (size_t i = 0; i < n && ok == 1; i++)
+		ok = shard_write(t, v[i], &out, error_r);
 	gbuf_free(&out);
-	free(d.v);
+	free(v);
 	return ok;
 }
 

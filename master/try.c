@@ -147,12 +147,15 @@ objects_of(struct changeset *c, uint32_t *n_r)
 }
 
 static void
-print_good(const char *conf_file, const struct conf_object *v, uint32_t n)
+print_good(const char *conf_file, struct changeset *c)
 {
 	unsigned count[CONF_KIND_COUNT] = {0};
+	struct conf_object o;
+	enum change_op op;
 
-	for (uint32_t i = 0; i < n; i++)
-		count[v[i].kind]++;
+	c->known = true; /* the keeper compared the digests */
+	while (changeset_next(c, &op, &o) == 1)
+		count[o.kind]++;
 	printf("%s: configuration is ok", conf_file);
 	for (unsigned k = CONF_LISTENER; k < CONF_KIND_COUNT; k++)
 		printf("%s%u %s", k == CONF_LISTENER ? " (" : ", ", count[k],
@@ -161,11 +164,14 @@ print_good(const char *conf_file, const struct conf_object *v, uint32_t n)
 }
 
 static int
-print_all(const struct conf_object *v, uint32_t n)
+print_all(struct changeset *c)
 {
 	struct gbuf text = {0};
+	uint32_t n;
+	struct conf_object *v = objects_of(c, &n);
 	int done = show_objects(v, n, true, &text);
 
+	free(v);
 	if (done == 1)
 		fwrite(text.p, 1, text.n, stdout);
 	else
@@ -202,9 +208,7 @@ static int
 try_keeper(const char *conf_file, int fd, bool show)
 {
 	const char *shm = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", *error;
-	struct conf_object *v;
 	struct changeset c;
-	uint32_t n;
 	int status = 0, wants = -1;
 
 	log_init("keeper", STDERR_FILENO, LOG_WARN_L);
@@ -215,13 +219,10 @@ try_keeper(const char *conf_file, int fd, bool show)
 		status = try_seal(wants);
 	if (status != 0 || changeset_open(fd, &c, &error) < 0)
 		return 1;
-	c.known = !show; /* by keeper_try */
-	v = objects_of(&c, &n);
 	if (show)
-		status = print_all(v, n);
+		status = print_all(&c);
 	else
-		print_good(conf_file, v, n);
-	free(v);
+		print_good(conf_file, &c);
 	changeset_close(&c);
 	return fflush(stdout) == 0 ? status : 1;
 }

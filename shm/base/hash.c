@@ -12,7 +12,8 @@
 #include "shm/base/enc.h"
 #include "shm/base/rnd.h"
 
-#define HTAB_MIN 16
+#define HTAB_MIN  16
+#define HTAB_STEP 4 /* to move every node costs a cache miss each: seldom */
 
 static struct hash_state {
 	bool keyed;
@@ -187,7 +188,7 @@ link_node(struct htab *t, struct hnode *n)
 static void
 grow(struct htab *t)
 {
-	struct htab bigger = {.n = t->n, .cap = t->cap == 0 ? HTAB_MIN : t->cap * 2};
+	struct htab bigger = {.n = t->n, .cap = t->cap == 0 ? HTAB_MIN : t->cap * HTAB_STEP};
 
 	bigger.v = xcalloc(bigger.cap, sizeof(struct hnode *));
 	for (size_t i = 0; i < t->cap; i++)

@@ -28,7 +28,7 @@ void hash_sha256(const struct str *parts, unsigned n, uint8_t out[HASH_SHA256]);
 #define HASH_SHA1 20
 void hash_sha1(const struct str *parts, unsigned n, uint8_t out[HASH_SHA1]);
 
-/* Chained hash table with intrusive nodes, grown by doubling. The caller supplies hash and
+/* Chained hash table with intrusive nodes, grown by fourfold steps. The caller supplies hash and
  * comparison. */
 struct hnode {
 	struct hnode *next;
