@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "shm/base/bug.h"
+#include "shm/base/ctl.h"
 
 void
 sink_init(struct sink *s, struct str path)
@@ -94,8 +95,8 @@ mend(struct sink *s)
 static void
 tame(char *p, size_t n, bool newlines)
 {
-	for (size_t i = 0; i < n; i++)
-		if (((unsigned char)p[i] < 0x20 && !(newlines && p[i] == '\n')) || p[i] == 0x7f)
+	for (size_t i = ctl_find(p, 0, n); i < n; i = ctl_find(p, i + 1, n))
+		if (!newlines || p[i] != '\n')
 			p[i] = ' ';
 }
 

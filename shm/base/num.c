@@ -238,13 +238,11 @@ num_size_text(uint64_t bytes, char *out)
 size_t
 num_u64_text(uint64_t v, char *out)
 {
-	char tmp[20];
-	size_t n = 0;
+	size_t n = 1;
 
-	do {
-		tmp[sizeof(tmp) - ++n] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v != 0);
-	memcpy(out, tmp + sizeof(tmp) - n, n);
+	for (uint64_t rest = v; rest >= 10; rest /= 10)
+		n++;
+	for (size_t i = n; i-- > 0; v /= 10)
+		out[i] = (char)('0' + v % 10);
 	return n;
 }

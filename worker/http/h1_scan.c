@@ -62,7 +62,7 @@ scan_line(struct h1_scan *s, struct str d, bool request, enum reason *why_r)
 	enum reason bad = s->state == SCAN_FIRST ? REASON_BAD_REQUEST : REASON_BAD_HEADER;
 	size_t at = s->at;
 
-	while ((at = octet_ctl(d.p, at, d.n)) < d.n && d.p[at] == '\t')
+	while ((at = ctl_find(d.p, at, d.n)) < d.n && d.p[at] == '\t')
 		at++;
 	s->at = (uint32_t)at;
 	if (at == d.n)

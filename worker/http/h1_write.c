@@ -191,7 +191,7 @@ write_head(const struct head *h, unsigned n_line, const struct str *line, bool c
 static bool
 target_fit(struct str t)
 {
-	return t.n > 0 && octet_ctl(t.p, 0, t.n) == t.n && memchr(t.p, ' ', t.n) == NULL;
+	return t.n > 0 && ctl_find(t.p, 0, t.n) == t.n && memchr(t.p, ' ', t.n) == NULL;
 }
 
 struct str

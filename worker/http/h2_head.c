@@ -391,7 +391,7 @@ put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct hea
 		v[(*n)++] = nv(STR(":path"), s->how.target, flags);
 		if (s->protocol.n > 0)
 			v[(*n)++] = nv(STR(":protocol"), s->protocol, flags);
-		return octet_ctl(s->how.target.p, 0, s->how.target.n) == s->how.target.n ? 1 : -1;
+		return ctl_find(s->how.target.p, 0, s->how.target.n) == s->how.target.n ? 1 : -1;
 	}
 	status = status_of(s, h);
 	digits = ws_bytes(h->ws, 3);

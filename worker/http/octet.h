@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Classes of octets in HTTP heads and URLs, as one table, and a scan for control octets that takes
- * eight at a time. Private to the codecs and to those who check text that goes into a head.
+ * Classes of octets in HTTP heads and URLs, as one table. Private to the codecs and to those who
+ * check text that goes into a head.
  */
 #ifndef GW_OCTET_H
 #define GW_OCTET_H
 
+#include "shm/base/ctl.h"
 #include "shm/base/str.h"
 
 enum octet_class {
@@ -51,8 +52,6 @@ octet_token(struct str s)
 	return s.n > 0 && octet_all(s, OCT_TOKEN);
 }
 
-/* Index of the first octet below 0x20 or 0x7f at or after `from`; n when there is none. */
-size_t octet_ctl(const char *p, size_t from, size_t n);
 /* Free of octets that must not be in a field value (RFC 9110 5.5); HTAB may. */
 bool octet_text(struct str s);
 unsigned octet_hex(char c); /* of a hex digit */

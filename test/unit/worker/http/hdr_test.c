@@ -85,19 +85,19 @@ control_octets_are_found_at_any_place(void **state)
 		for (size_t at = 0; at < sizeof(s); at++) {
 			memset(s, at % 2 == 0 ? '~' : 0x80, sizeof(s));
 			s[at] = (char)c;
-			assert_int_equal(octet_ctl(s, 0, sizeof(s)), ctl ? at : sizeof(s));
-			assert_int_equal(octet_ctl(s, at, sizeof(s)), ctl ? at : sizeof(s));
+			assert_int_equal(ctl_find(s, 0, sizeof(s)), ctl ? at : sizeof(s));
+			assert_int_equal(ctl_find(s, at, sizeof(s)), ctl ? at : sizeof(s));
 			assert_int_equal(octet_text(str_n(s, sizeof(s))), !ctl || c == 9);
 			/* Lengths that are no multiple of what is looked at in one go. */
 			for (size_t n = at + 1; n <= sizeof(s); n += 3)
-				assert_int_equal(octet_ctl(s, at / 2, n), ctl ? at : n);
+				assert_int_equal(ctl_find(s, at / 2, n), ctl ? at : n);
 			if (at > 0) { /* one before where it begins is not asked for */
 				s[at - 1] = '\t';
-				assert_int_equal(octet_ctl(s, at, sizeof(s)), ctl ? at : sizeof(s));
+				assert_int_equal(ctl_find(s, at, sizeof(s)), ctl ? at : sizeof(s));
 			}
 		}
 	}
-	assert_int_equal(octet_ctl(s, 3, 3), 3);
+	assert_int_equal(ctl_find(s, 3, 3), 3);
 }
 
 static const struct CMUnitTest tests[] = {
