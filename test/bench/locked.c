@@ -74,6 +74,8 @@ struct question {
 	STAILQ_ENTRY(question) node;
 };
 
+STAILQ_HEAD(questions, question);
+
 struct text {
 	char *p;
 	size_t n, size;
@@ -89,7 +91,7 @@ static struct {
 	size_t slots;
 	struct text said; /* the last HGETALL, whose octets the routes' paths are */
 	struct text out, in;
-	STAILQ_HEAD(, question) questions;
+	struct questions questions;
 	struct pairs waiting, dead;
 	char buf[BUF_SIZE];
 } locked = {.retry = 1000000};
