@@ -475,7 +475,7 @@ session_new(struct server *v, int fd, bool metrics_only)
 	s->metrics_only = metrics_only;
 	timer_init(&s->timer, session_timeout);
 	defer_init(&s->kick, session_kicked);
-	if (stream_tcp_accept(&s->stream, v->loop, fd, session_event) < 0) {
+	if (stream_tcp_accept(&s->stream, v->loop, fd, false, session_event) < 0) {
 		log_warn("admin: cannot watch a connection: %s", strerror(errno));
 		free(s);
 		return;

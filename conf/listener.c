@@ -264,6 +264,13 @@ static const struct field rows[] = {
 	.def = "true",
 	.help = "Speak HTTP/1.1 and 1.0. Without it a client that does not speak HTTP/2 is "
 		"answered 505."},
+    {.name = "urgent",
+	.type = F_BOOL,
+	.offset = FIELD_AT(struct conf_listener, urgent),
+	.def = "false",
+	.help = "Serve its connections ahead of those of other listeners, as far as one worker is "
+		"concerned: for health checks and management that have to be answered also when "
+		"more is asked than can be served. Connections keep what they were accepted with."},
     {.name = "http2",
 	.type = F_GROUP,
 	.offset = FIELD_AT(struct conf_listener, http2),

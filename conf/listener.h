@@ -37,6 +37,7 @@ struct conf_listener {
 	} proxy_protocol;
 	struct conf_listener_tls tls;
 	bool http1;
+	bool urgent; /* its connections are served ahead of other listeners' */
 	struct {
 		bool enabled, prior_knowledge, upgrade;
 		int64_t streams;                    /* at a time, per connection */

@@ -34,6 +34,10 @@ listener_full(const struct listener *l)
 static void
 listener_watch(struct listener *l)
 {
+	if (l->conf && l->watch.urgent != l->conf->urgent) {
+		loop_del(l->w->loop, &l->watch);
+		l->watch.urgent = l->conf->urgent;
+	}
 	if (l->fd < 0 || l->watch.fd >= 0 || !l->conf || l->w->paused || listener_full(l))
 		return;
 	if (loop_add(l->w->loop, &l->watch, l->fd, EPOLLIN) < 0)

@@ -290,7 +290,7 @@ conn_open(struct worker *w, struct listener *l, int fd, const struct addr *peer)
 {
 	struct conn *c = conn_blank(w);
 
-	if (stream_tcp_accept(&c->h1.stream, w->loop, fd, h1_conn_event) < 0) {
+	if (stream_tcp_accept(&c->h1.stream, w->loop, fd, l->conf->urgent, h1_conn_event) < 0) {
 		metric_add(w->metrics, M_PROC_CONNS_REFUSED, 1);
 		list_del(&c->node);
 		list_unshift(&w->conns[CONN_FREE], &c->node);

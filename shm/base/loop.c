@@ -16,11 +16,17 @@
 
 #define LOOP_MAGIC  0x4c4f4f50u
 #define LOOP_EVENTS 256
+#define LOOP_URGENT 16
 #define LOOP_BATCH  32 /* what they read ahead stays in the cache until it is used */
 
 struct signal_row {
 	void (*fn)(void *arg, int signo);
 	void *arg;
+};
+
+struct fetched {
+	struct epoll_event *events;
+	int n, at; /* how many, and the next to be handed out */
 };
 
 struct loop {
@@ -38,9 +44,18 @@ struct loop {
 	sigset_t mask;
 	struct signal_row handlers[_NSIG];
 
-	int n_events, at_event; /* fetched, and the next to be handed out */
-	struct epoll_event events[LOOP_EVENTS];
+	struct watch urgent; /* an epoll set of its own in the other; fd -1 until it is needed */
+	struct fetched urgents, all;
+	struct epoll_event urgent_events[LOOP_URGENT], events[LOOP_EVENTS];
 };
+
+/* They are handed out before any batch: this only ends the wait. */
+static void
+urgent_ready(struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+}
 
 struct loop *
 loop_new(void)
@@ -60,6 +75,9 @@ loop_new(void)
 	list_init(&l->mark);
 	sigemptyset(&l->mask);
 	l->signals.fd = -1;
+	watch_init(&l->urgent, urgent_ready);
+	l->all.events = l->events;
+	l->urgents.events = l->urgent_events;
 	return l;
 }
 
@@ -74,6 +92,8 @@ loop_free(struct loop **lp)
 	BUG_ON(l->busy);
 	if (l->signals.fd >= 0)
 		close(l->signals.fd);
+	if (l->urgent.fd >= 0)
+		close(l->urgent.fd);
 	close(l->epfd);
 	list_each_safe (n, &l->defers)
 		list_del(n);
@@ -96,16 +116,31 @@ control(struct loop *l, int op, struct watch *w, int fd, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.ptr = w};
 
-	if (epoll_ctl(l->epfd, op, fd, &ev) < 0)
+	if (epoll_ctl(w->urgent ? l->urgent.fd : l->epfd, op, fd, &ev) < 0)
 		return -1;
 	w->fd = fd;
 	w->events = events;
 	return 1;
 }
 
+static int
+urgent_open(struct loop *l)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = control(l, EPOLL_CTL_ADD, &l->urgent, fd, EPOLLIN);
+	if (rc < 0)
+		close(fd);
+	return rc;
+}
+
 int
 loop_add(struct loop *l, struct watch *w, int fd, uint32_t events)
 {
+	if (w->urgent && l->urgent.fd < 0 && urgent_open(l) < 0)
+		return -1;
 	return control(l, EPOLL_CTL_ADD, w, fd, events);
 }
 
@@ -115,13 +150,19 @@ loop_mod(struct loop *l, struct watch *w, uint32_t events)
 	return w->events == events ? 1 : control(l, EPOLL_CTL_MOD, w, w->fd, events);
 }
 
+static bool
+fetched_has(const struct fetched *f, const struct watch *w)
+{
+	for (int i = f->at; i < f->n; i++)
+		if (f->events[i].data.ptr == w)
+			return true;
+	return false;
+}
+
 bool
 loop_pending(const struct loop *l, const struct watch *w)
 {
-	for (int i = l->at_event; i < l->n_events; i++)
-		if (l->events[i].data.ptr == w)
-			return true;
-	return false;
+	return fetched_has(w->urgent ? &l->urgents : &l->all, w);
 }
 
 void
@@ -130,18 +171,20 @@ loop_del(struct loop *l, struct watch *w)
 	if (w->fd < 0)
 		return;
 	/* Fails only where the descriptor was closed before, which took it out of the set. */
-	epoll_ctl(l->epfd, EPOLL_CTL_DEL, w->fd, NULL);
+	epoll_ctl(w->urgent ? l->urgent.fd : l->epfd, EPOLL_CTL_DEL, w->fd, NULL);
 	loop_forget(l, w);
 }
 
 void
 loop_forget(struct loop *l, struct watch *w)
 {
+	struct fetched *f = w->urgent ? &l->urgents : &l->all;
+
 	w->fd = -1;
 	w->events = 0;
-	for (int i = l->at_event; i < l->n_events; i++)
-		if (l->events[i].data.ptr == w)
-			l->events[i].data.ptr = NULL;
+	for (int i = f->at; i < f->n; i++)
+		if (f->events[i].data.ptr == w)
+			f->events[i].data.ptr = NULL;
 }
 
 void
@@ -245,10 +288,10 @@ run_soon(struct loop *l)
 }
 
 static void
-run_ahead(struct loop *l, int until)
+run_ahead(struct fetched *f, int until)
 {
-	for (int i = l->at_event; i < until; i++) {
-		struct epoll_event *ev = &l->events[i];
+	for (int i = f->at; i < until; i++) {
+		struct epoll_event *ev = &f->events[i];
 		struct watch *w = ev->data.ptr;
 
 		if (w != NULL && w->ahead != NULL)
@@ -257,11 +300,11 @@ run_ahead(struct loop *l, int until)
 }
 
 static void
-run_batch(struct loop *l, int until)
+run_batch(struct loop *l, struct fetched *f, int until)
 {
-	run_ahead(l, until);
-	while (l->at_event < until) {
-		struct epoll_event *ev = &l->events[l->at_event++];
+	run_ahead(f, until);
+	while (f->at < until) {
+		struct epoll_event *ev = &f->events[f->at++];
 		struct watch *w = ev->data.ptr;
 
 		if (w != NULL)
@@ -271,11 +314,30 @@ run_batch(struct loop *l, int until)
 }
 
 static void
+run_urgent(struct loop *l)
+{
+	struct fetched *f = &l->urgents;
+
+	if (likely(l->urgent.fd < 0))
+		return;
+	f->at = 0;
+	f->n = epoll_wait(l->urgent.fd, f->events, LOOP_URGENT, 0);
+	BUG_ON(f->n < 0 && errno != EINTR);
+	f->n = MAX(f->n, 0);
+	run_batch(l, f, f->n);
+	f->n = f->at = 0;
+}
+
+static void
 run_events(struct loop *l)
 {
-	while (l->at_event < l->n_events)
-		run_batch(l, MIN(l->at_event + LOOP_BATCH, l->n_events));
-	l->n_events = l->at_event = 0;
+	struct fetched *f = &l->all;
+
+	while (f->at < f->n) {
+		run_urgent(l);
+		run_batch(l, f, MIN(f->at + LOOP_BATCH, f->n));
+	}
+	f->n = f->at = 0;
 }
 
 void
@@ -288,7 +350,7 @@ loop_turn(struct loop *l, int max_wait_ms)
 	n = epoll_wait(l->epfd, l->events, LOOP_EVENTS, wait_ms(l, max_wait_ms));
 	BUG_ON(n < 0 && errno != EINTR);
 	l->busy = true;
-	l->n_events = MAX(n, 0);
+	l->all.n = MAX(n, 0);
 	l->turns++;
 	clock_tick();
 	if (l->turn_fn != NULL)

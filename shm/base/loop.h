@@ -5,7 +5,8 @@
  *
  * Ready descriptors are handed out in batches, each in three passes: what reads ahead reads, then
  * every owner is called, then what they put off to `soon` is done. Receiving is done in a row that
- * way, and so is sending: neither throws the other's and our own code out of the cache.
+ * way, and so is sending: neither throws the other's and our own code out of the cache. Urgent
+ * descriptors are looked at between batches: whatever waits, they wait for one of these at most.
  */
 #ifndef GW_LOOP_H
 #define GW_LOOP_H
@@ -19,7 +20,8 @@ struct loop;
 /* Embedded in its owner. `events` are EPOLL* bits; with EPOLLET a stream registers once for its
  * whole life. */
 struct watch {
-	int fd; /* -1: not added */
+	int fd;      /* -1: not added */
+	bool urgent; /* before it is added: handed out ahead of those that are not */
 	uint32_t events;
 	void (*fn)(struct watch *w, uint32_t events);
 	/* NULL, or what may be done before any owner of the batch is called. Returns the events
@@ -31,10 +33,7 @@ struct watch {
 static inline void
 watch_init(struct watch *w, void (*fn)(struct watch *w, uint32_t events))
 {
-	w->fd = -1;
-	w->events = 0;
-	w->fn = fn;
-	w->ahead = NULL;
+	*w = (struct watch){.fd = -1, .fn = fn};
 }
 
 /* Runs once, at the end of this turn (or of the next, when set from a deferred call). */

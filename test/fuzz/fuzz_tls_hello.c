@@ -121,7 +121,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cert_make();
 	}
 	BUG_ON(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0);
-	BUG_ON(stream_tcp_accept(&s, fuzz.loop, fd[0], nothing) != 1);
+	BUG_ON(stream_tcp_accept(&s, fuzz.loop, fd[0], false, nothing) != 1);
 	BUG_ON(tls_accept(&s, profile(data[0]), NULL, nothing, &error) != 1);
 	step = data[1] == 0 ? size : MAX((size_t)data[1], size / 64);
 	for (size_t at = 2; at < size; at += step) {

@@ -46,8 +46,8 @@ struct stream {
 };
 
 /* Wraps an accepted, non-blocking socket. 1 or -1 (registration failed; fd is closed). */
-int stream_tcp_accept(
-    struct stream *s, struct loop *loop, int fd, void (*on_event)(struct stream *)) NODISCARD;
+int stream_tcp_accept(struct stream *s, struct loop *loop, int fd, bool urgent,
+    void (*on_event)(struct stream *)) NODISCARD;
 /* Starts connecting. 1 (connected or on its way: s->connecting), -1 with s->err. TCP_NODELAY
  * always. */
 int stream_tcp_connect(struct stream *s, struct loop *loop, const struct addr *to,

@@ -182,9 +182,11 @@ tcp_register(struct stream *s, int fd)
 }
 
 int
-stream_tcp_accept(struct stream *s, struct loop *loop, int fd, void (*on_event)(struct stream *))
+stream_tcp_accept(
+    struct stream *s, struct loop *loop, int fd, bool urgent, void (*on_event)(struct stream *))
 {
 	*s = (struct stream){.ops = &tcp_ops, .loop = loop, .watch.fd = -1, .on_event = on_event};
+	s->watch.urgent = urgent;
 	s->readable = s->writable =
 	    true; /* a client speaks first: worth a try before the first event */
 	no_delay(fd);

@@ -386,6 +386,51 @@ batches_go_in_three_passes(void **state)
 		shut(l, &p[i], fd[i], other[i]);
 }
 
+static void
+say_own(struct watch *w, uint32_t events)
+{
+	char c;
+
+	(void)events;
+	say(container_of(w, struct pipe_end, watch)->what);
+	assert_int_equal(read(w->fd, &c, 1), 1);
+}
+
+/* However many are ready: it is handed out first, and again as soon as the batch is over in which
+ * it became ready. */
+static void
+urgent_ones_do_not_wait(void **state)
+{
+	enum { N = 41 };
+	static struct pipe_end p[N];
+	static int fd[N], other[N];
+	struct loop *l = *state;
+
+	memset(order, 0, sizeof(order));
+	for (int i = 0; i < N; i++) {
+		other[i] = readable(l, &p[i]);
+		fd[i] = p[i].watch.fd;
+	}
+	loop_del(l, &p[N - 1].watch);
+	p[N - 1].what = 'u';
+	p[N - 1].watch.urgent = true;
+	p[N - 1].watch.fn = say_own;
+	assert_int_equal(loop_add(l, &p[N - 1].watch, fd[N - 1], EPOLLIN), 1);
+	p[39].what = 'z';
+	p[39].watch.fn = say_own; /* in the second batch */
+	loop_turn(l, 0);
+	assert_string_equal(order, "uz");
+	assert_int_equal(write(other[N - 1], "x", 1), 1);
+	loop_turn(l, 0); /* it alone ends the wait as well */
+	assert_string_equal(order, "uzu");
+	loop_del(l, &p[N - 1].watch);
+	assert_int_equal(write(other[N - 1], "x", 1), 1);
+	loop_turn(l, 0);
+	assert_string_equal(order, "uzu");
+	for (int i = 0; i < N; i++)
+		shut(l, &p[i], fd[i], other[i]);
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(descriptors, start, finish),
     TEST_WITH(add_fails_on_files, start, finish),
@@ -397,5 +442,6 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(signals, start, finish),
     TEST_WITH(many_descriptors, start, finish),
     TEST_WITH(batches_go_in_three_passes, start, finish),
+    TEST_WITH(urgent_ones_do_not_wait, start, finish),
 };
 RUN_TESTS(tests)

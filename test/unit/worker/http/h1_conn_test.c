@@ -54,7 +54,8 @@ open_side(struct fixture *f, bool server)
 	assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
 	f->peer = fds[1];
 	ws_init(&f->s.ws, NULL, 0);
-	assert_int_equal(stream_tcp_accept(&f->s.h1.stream, f->loop, fds[0], h1_conn_event), 1);
+	assert_int_equal(
+	    stream_tcp_accept(&f->s.h1.stream, f->loop, fds[0], false, h1_conn_event), 1);
 	h1_conn_start(&f->s.h1, server, &f->bufs);
 	f->s.h1.limits = (struct h1_limits){.request_line = 4096, .headers = 8192, .count = 50};
 	f->s.h1.on_begin = on_begin;

@@ -222,8 +222,8 @@ setup(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(
 		    setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
-	assert_int_equal(stream_tcp_accept(&f->a, f->loop, fds[0], on_client), 1);
-	assert_int_equal(stream_tcp_accept(&f->b, f->loop, fds[1], on_server), 1);
+	assert_int_equal(stream_tcp_accept(&f->a, f->loop, fds[0], false, on_client), 1);
+	assert_int_equal(stream_tcp_accept(&f->b, f->loop, fds[1], false, on_server), 1);
 	f->client.stream = &f->a;
 	f->server.stream = &f->b;
 	f->server.on_begin = on_begin;

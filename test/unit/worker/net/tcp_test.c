@@ -85,7 +85,7 @@ join(const struct addr *a)
 	assert_int_equal(stream_tcp_connect(&client, loop, a, on_client), 1);
 	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(stream_tcp_accept(&server, loop, fd, on_server), 1);
+	assert_int_equal(stream_tcp_accept(&server, loop, fd, false, on_server), 1);
 	for (unsigned i = 0; i < 50 && client.connecting; i++)
 		turns(1);
 	assert_false(client.connecting);

@@ -297,7 +297,7 @@ ends_accept(int fd, struct tls_ctx *server)
 {
 	const char *error = "";
 
-	assert_int_equal(stream_tcp_accept(&ends.s, ends.loop, fd, ends_event), 1);
+	assert_int_equal(stream_tcp_accept(&ends.s, ends.loop, fd, false, ends_event), 1);
 	assert_int_equal(tls_accept(&ends.s, server, &ends, ends_event, &error), 1);
 }
 
@@ -312,7 +312,7 @@ ends_meet(
 
 	pair_make(fd);
 	ends_accept(fd[0], server);
-	assert_int_equal(stream_tcp_accept(&ends.c, ends.loop, fd[1], ends_event), 1);
+	assert_int_equal(stream_tcp_accept(&ends.c, ends.loop, fd[1], false, ends_event), 1);
 	assert_int_equal(tls_connect(&ends.c, client, &how, ends_event, &error), 1);
 	for (unsigned i = 0; i < 200 && (ends.s.connecting || ends.c.connecting); i++)
 		ends_turn();
