@@ -34,6 +34,7 @@ h2_pool_new(struct loop *loop, struct buf_pool *bufs)
 	p->loop = loop;
 	p->bufs = bufs;
 	list_init(&p->free);
+	h2_mem_init(&p->mem);
 	if (nghttp2_session_callbacks_new(&p->callbacks) != 0 ||
 	    nghttp2_option_new(&p->option) != 0)
 		oom_fail(sizeof(*p));
@@ -63,6 +64,8 @@ h2_pool_free(struct h2_pool **pp)
 	}
 	nghttp2_session_callbacks_del(p->callbacks);
 	nghttp2_option_del(p->option);
+	h2_known_free(p);
+	h2_mem_fini(&p->mem);
 	free(p);
 }
 
@@ -396,8 +399,9 @@ h2_conn_start(
 	c->server = server;
 	c->limits = *l;
 	conn_blank(c);
-	rc = server ? nghttp2_session_server_new2(&session, p->callbacks, c, p->option)
-		    : nghttp2_session_client_new2(&session, p->callbacks, c, p->option);
+	rc = server
+		 ? nghttp2_session_server_new3(&session, p->callbacks, c, p->option, &p->mem.ops)
+		 : nghttp2_session_client_new3(&session, p->callbacks, c, p->option, &p->mem.ops);
 	c->session = session;
 	if (rc != 0 || settings(c) < 0) {
 		nghttp2_session_del(session);

@@ -14,125 +14,16 @@
 #include "worker/http/octet.h"
 #include "worker/http/url.h"
 
-#define FIELD_COST 32 /* RFC 9113 6.5.2 */
-
 /* --- in --------------------------------------------------------------------------------------- */
-
-static int
-refuse(struct h2_stream *s, enum reason why)
-{
-	if (!s->x.why)
-		s->x.why = s->c->server ? why : REASON_BAD_UPSTREAM;
-	return 0;
-}
-
-static int
-pseudo(struct h2_stream *s, struct str name, struct str value)
-{
-	struct head *h = s->x.rx;
-
-	if (str_eq(name, STR(":method"))) {
-		h->method_text = value;
-		h->method = method_of(value);
-	} else if (str_eq(name, STR(":path"))) {
-		h->target = value;
-	} else if (str_eq(name, STR(":scheme"))) {
-		h->scheme = value;
-	} else if (str_eq(name, STR(":authority"))) {
-		h->authority = value;
-	} else if (str_eq(name, STR(":protocol"))) {
-		s->protocol = value;
-	} else if (str_eq(name, STR(":status"))) {
-		uint64_t status = 0;
-		const char *error;
-
-		if (value.n != 3 || num_u64(value, 599, &status, &error) < 0 || status < 100)
-			return refuse(s, REASON_BAD_UPSTREAM);
-		h->status = (uint16_t)status;
-	} else {
-		return refuse(s, REASON_BAD_HEADER);
-	}
-	return 1;
-}
 
 /* As a codec's own. */
 static bool
-add(struct head *h, enum hdr_id id, struct str name, struct str value)
+add(struct head *h, enum hdr_id id, struct str value)
 {
-	if (id != HDR_OTHER ? !head_add_id(h, id, value) : !head_add_other(h, name, value))
+	if (!head_add_id(h, id, value))
 		return false;
 	h->h[h->n - 1].wire = true;
 	return true;
-}
-
-static bool
-add_trailer(struct head *h, enum hdr_id id, struct str name, struct str value)
-{
-	struct hdr *v;
-
-	if ((h->n_trailers & (h->n_trailers - 1)) == 0) { /* full at each power of two */
-		v = ws_alloc(h->ws, MAX(h->n_trailers * 2, 4u) * sizeof(*v));
-		if (v == NULL)
-			return false;
-		if (h->n_trailers > 0)
-			memcpy(v, h->trailers, h->n_trailers * sizeof(*v));
-		h->trailers = v;
-	}
-	h->trailers[h->n_trailers++] =
-	    (struct hdr){.name = name, .value = value, .id = (uint16_t)id, .wire = true};
-	return true;
-}
-
-/* What must not come behind a message, for it frames, routes or authenticates (RFC 9110 6.5.1). */
-static bool
-never_trails(struct str name)
-{
-	enum hdr_id id = hdr_lookup_alike(name);
-
-	return (hdr_flags(id) & (HDR_HOP | HDR_FORBID_CONN)) != 0 || id == HDR_SET_COOKIE ||
-	       name.p[0] == ':';
-}
-
-static int
-regular(struct h2_stream *s, struct str name, struct str v, bool literal)
-{
-	enum hdr_id id = hdr_lookup(name);
-	struct head *h = s->x.rx;
-	struct str n = id != HDR_OTHER ? hdr_name(id) : ws_str(h->ws, name);
-
-	if (n.p == NULL)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	if (s->trailing)
-		return never_trails(n) || add_trailer(h, id, n, v);
-	if (id == HDR_OTHER && !octet_token(n))
-		return refuse(s, REASON_BAD_HEADER);
-	if (!add(h, id, n, v))
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	h->h[h->n - 1].literal = literal;
-	return 1;
-}
-
-int
-h2_field(struct h2_stream *s, struct str name, struct str value, bool literal)
-{
-	const struct h2_limits *l = &s->c->limits;
-	struct head *h = s->x.rx;
-	struct str v;
-
-	s->head_size += (uint32_t)(name.n + value.n) + FIELD_COST;
-	if (s->x.why || !h || s->reset)
-		return 0;
-	s->head_held += (uint32_t)(name.n + value.n) + FIELD_COST;
-	s->c->head_octets += (uint32_t)(name.n + value.n) + FIELD_COST;
-	if (s->head_size > l->headers || s->c->head_octets > H2_HEADS * l->headers ||
-	    ++s->head_count > l->count)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	if (name.n == 0 || !octet_text(value))
-		return refuse(s, REASON_BAD_HEADER);
-	v = ws_str(h->ws, value);
-	if (v.p == NULL)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	return name.p[0] == ':' && !s->trailing ? pseudo(s, name, v) : regular(s, name, v, literal);
 }
 
 /* RFC 9113 8.2.3: one field for who reads HTTP/1.1. */
@@ -172,17 +63,20 @@ settle_authority(struct h2_stream *s)
 {
 	struct head *h = s->x.rx;
 	enum reason why = REASON_BAD_HOST;
+	struct str raw = h->authority;
 	uint16_t port;
 
-	if (h->authority.n > 0) {
-		struct str raw = h->authority;
-
-		if (url_authority(raw, h->ws, &h->authority, &h->host, &port) < 0)
-			return refuse(s, REASON_BAD_HOST);
-		if (head_get(h, HDR_HOST) == NULL && !add(h, HDR_HOST, STR_NONE, h->authority))
-			return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (raw.n > 0) {
+		if (s->host_n > 0) /* looked at before */
+			h->host = str_n(raw.p, s->host_n);
+		else if (url_authority(raw, h->ws, &h->authority, &h->host, &port) < 0)
+			return h2_refuse(s, REASON_BAD_HOST);
+		if (head_get(h, HDR_HOST) == NULL)
+			return add(h, HDR_HOST, h->authority)
+				   ? 1
+				   : h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	}
-	return h1_host(h, &why) < 0 ? refuse(s, why) : 1;
+	return h1_host(h, &why) < 0 ? h2_refuse(s, why) : 1;
 }
 
 /* An extended CONNECT for a WebSocket is to everybody behind what it is in HTTP/1.1: a handshake
@@ -195,16 +89,16 @@ settle_websocket(struct h2_stream *s)
 	char *key = ws_bytes(h->ws, 24);
 
 	if (key == NULL)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
+		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	rnd_bytes(octets, sizeof(octets));
 	h->method = METHOD_GET;
 	h->method_text = STR("GET");
 	h->upgrade = s->protocol;
 	h->body = BODY_NONE;
 	(void)head_remove_id(h, HDR_SEC_WEBSOCKET_KEY);
-	if (!add(h, HDR_UPGRADE, STR_NONE, s->protocol) ||
-	    !add(h, HDR_SEC_WEBSOCKET_KEY, STR_NONE, str_n(key, enc_base64(octets, 16, key))))
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (!add(h, HDR_UPGRADE, s->protocol) ||
+	    !add(h, HDR_SEC_WEBSOCKET_KEY, str_n(key, enc_base64(octets, 16, key))))
+		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	s->x.rx_end = true; /* of the request: what follows is not its body */
 	return 1;
 }
@@ -218,26 +112,26 @@ settle_request(struct h2_stream *s, bool end)
 
 	if (s->c->limits.request_line > 0 &&
 	    h->method_text.n + h->target.n > s->c->limits.request_line)
-		return refuse(s, REASON_URI_TOO_LONG);
+		return h2_refuse(s, REASON_URI_TOO_LONG);
 	if (h->method_text.n == 0 || !octet_token(h->method_text))
-		return refuse(s, REASON_BAD_REQUEST);
+		return h2_refuse(s, REASON_BAD_REQUEST);
 	if (!plain_connect &&
 	    (h->target.n == 0 || (h->target.p[0] != '/' && !str_eq(h->target, STR("*")))))
-		return refuse(s, REASON_BAD_TARGET);
+		return h2_refuse(s, REASON_BAD_TARGET);
 	if (plain_connect)
 		h->target = h->authority;
 	if (!str_eq(h->scheme, STR("https")) && !str_eq(h->scheme, STR("http")) && !plain_connect)
-		return refuse(s, REASON_BAD_TARGET);
+		return h2_refuse(s, REASON_BAD_TARGET);
 	if (h1_target(h, s->c->limits.merge_slashes, s->protocol.n > 0) < 0)
-		return refuse(s, REASON_BAD_TARGET);
+		return h2_refuse(s, REASON_BAD_TARGET);
 	if (settle_authority(s) == 0 || join_cookies(h) < 0)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
+		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	if (h1_frame_request(h, &why) < 0)
-		return refuse(s, why);
+		return h2_refuse(s, why);
 	if (s->protocol.n > 0)
 		return str_eq(s->protocol, STR("websocket")) && !end && !h->has_length
 			   ? settle_websocket(s)
-			   : refuse(s, REASON_NOT_IMPLEMENTED);
+			   : h2_refuse(s, REASON_NOT_IMPLEMENTED);
 	if (end)
 		h->body = BODY_NONE;
 	else if (!h->has_length)
@@ -253,7 +147,7 @@ settle_response(struct h2_stream *s, bool end)
 	struct head *h = s->x.rx;
 
 	if (h->status == 0 || h->status == 101 || h1_frame_response(h, head_request) < 0)
-		return refuse(s, REASON_BAD_UPSTREAM);
+		return h2_refuse(s, REASON_BAD_UPSTREAM);
 	h->keepalive = true;
 	/* For who cannot see that the stream ended. */
 	if (end && !h->has_length && !head_request && h->status >= 200 && h->status != 204 &&

@@ -58,8 +58,8 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 }
 
 static int
-on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, const uint8_t *name,
-    size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
+on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, nghttp2_rcbuf *name,
+    nghttp2_rcbuf *value, uint8_t flags, void *arg)
 {
 	bool literal = (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
 	struct h2_conn *c = arg;
@@ -68,10 +68,7 @@ on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, co
 
 	if (!s)
 		return 0;
-	s->x.rx_bytes += name_n + value_n;
-	if (!h2_field(s, str_n((const char *)name, name_n), str_n((const char *)value, value_n),
-		literal) &&
-	    !was && s->x.why == REASON_HEADERS_TOO_LARGE)
+	if (!h2_field(s, name, value, literal) && !was && s->x.why == REASON_HEADERS_TOO_LARGE)
 		(void)h2_count(c, H2_ABUSE_HEADERS);
 	/* What goes on for long behind the limit is there to be decoded, not to be read. */
 	if (s->head_size > 8 * c->limits.headers && !c->calm) {
@@ -432,7 +429,7 @@ h2_rx_callbacks(nghttp2_session_callbacks *cb)
 {
 	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
-	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
