@@ -80,6 +80,11 @@ struct h2_stream {
 	size_t v_at, offered, taken;
 	bool last;
 	struct xchg_send how;
+	/* submitted, their frame not made yet: the head's, then the trailers' */
+	const struct h2_nv *nv;
+	size_t n_nv;
+	uint32_t interims; /* of 100, before them */
+	bool kept;         /* nv is a copy */
 };
 
 struct h2_conn {
@@ -95,16 +100,20 @@ struct h2_conn {
 	bool refusing;             /* nor any of the peer's */
 	bool feeding;              /* within nghttp2 */
 	struct h2_stream *heading; /* whose head is being decoded */
-	bool lent;                 /* a head lies with nghttp2 uncopied, until its frame is made */
+	bool lent;                 /* a head's frame may be due that points into it */
+	struct hpack *hpack;       /* of what goes out */
 	struct h2_limits limits;
 	struct list streams, news;
 	uint32_t n_streams;
+	/* the head whose frame nghttp2 hands out next */
+	struct h2_stream *framer;
+	const struct h2_nv *framed;
+	size_t n_framed;
 	struct buf out;
 	struct defer flush, tell;
 	uint32_t noticed_at;   /* begun, when the notice went */
 	uint64_t head_octets;  /* that streams hold, as head_size */
 	uint32_t begun;        /* exchanges, ever */
-	uint32_t heads;        /* sent */
 	int32_t last_id;       /* of the peer's newest */
 	uint64_t window_start; /* ms: of the counts below */
 	uint32_t counts[H2_ABUSE_COUNT];

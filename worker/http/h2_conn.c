@@ -373,9 +373,10 @@ conn_blank(struct h2_conn *c)
 {
 	c->eof = c->failed = c->draining = c->noticed = c->refusing = c->feeding = c->calm =
 	    c->lent = false;
+	c->framed = NULL;
 	list_init(&c->streams);
 	list_init(&c->news);
-	c->n_streams = c->begun = c->heads = 0;
+	c->n_streams = c->begun = 0;
 	c->heading = NULL;
 	c->last_id = 0;
 	c->head_octets = 0;
@@ -408,6 +409,8 @@ h2_conn_start(
 		c->session = NULL;
 		return -1;
 	}
+	c->hpack = xmalloc(sizeof(*c->hpack));
+	hpack_init(c->hpack);
 	h2_conn_feed(c, first);
 	h2_tx_soon(c);
 	return 1;
@@ -484,6 +487,9 @@ h2_conn_free(struct h2_conn *c)
 	c->session = NULL;
 	nghttp2_session_del(session);
 	BUG_ON(!list_empty(&c->streams));
+	hpack_fini(c->hpack);
+	free(c->hpack);
+	c->hpack = NULL;
 	buf_give(&c->out, c->pool->bufs);
 }
 

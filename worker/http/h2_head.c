@@ -185,16 +185,10 @@ h2_head_done(struct h2_stream *s, bool end)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
-#define LENT (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
-
-static nghttp2_nv
-nv(struct str name, struct str value, uint8_t flags)
+static struct h2_nv
+nv(uint16_t id, struct str name, struct str value)
 {
-	return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
-	    .value = (uint8_t *)(uintptr_t)(value.n > 0 ? value.p : ""),
-	    .namelen = name.n,
-	    .valuelen = value.n,
-	    .flags = flags};
+	return (struct h2_nv){.name = name, .value = value, .id = id};
 }
 
 /* Lower case, as the protocol wants it; STR_NONE over the limit. */
@@ -225,20 +219,26 @@ left_out(const struct hdr *f, unsigned flags, bool request)
 	return f->gone || (flags & HDR_HTTP1) != 0 || (request && f->id == HDR_HOST);
 }
 
-/* Flags are nghttp2's, `unique` those of what never comes again. What came by HTTP/2 is in lower
- * case. */
+static enum h2_index
+index_of(const struct hdr *f, unsigned flags)
+{
+	if (f->literal)
+		return H2_NEVER;
+	return (flags & HDR_UNIQUE) != 0 ? H2_UNIQUE : H2_INDEX;
+}
+
+/* What came by HTTP/2 is in lower case. */
 static int
-put_list(nghttp2_nv *v, size_t *n, const struct head *h, const struct hdr *list, uint32_t count,
-    uint8_t flags, uint8_t unique)
+put_list(struct h2_nv *v, size_t *n, const struct head *h, const struct hdr *list, uint32_t count)
 {
 	bool lowered = h->minor == 2;
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct hdr *f = &list[i];
-		unsigned kind = hdr_flags(f->id);
+		unsigned flags = hdr_flags(f->id);
 		struct str name = f->name;
 
-		if (left_out(f, kind, h->request))
+		if (left_out(f, flags, h->request))
 			continue;
 		if (f->id != HDR_OTHER)
 			name = hdr_name(f->id);
@@ -248,9 +248,10 @@ put_list(nghttp2_nv *v, size_t *n, const struct head *h, const struct hdr *list,
 			name = lower(h->ws, name);
 		if (name.p == NULL || (!f->wire && !octet_text(f->value)))
 			return -1;
-		v[(*n)++] = nv(name, f->value,
-		    flags | (f->literal ? NGHTTP2_NV_FLAG_NO_INDEX : 0) |
-			((kind & HDR_UNIQUE) != 0 ? unique : 0));
+		v[(*n)++] = (struct h2_nv){.name = name,
+		    .value = f->value,
+		    .id = f->id,
+		    .index = (uint8_t)index_of(f, flags)};
 	}
 	return 1;
 }
@@ -271,35 +272,37 @@ status_of(const struct h2_stream *s, const struct head *h)
 }
 
 static int
-put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h, uint8_t flags)
+put_status(struct h2_nv *v, size_t *n, const struct head *h, unsigned status)
 {
-	unsigned status;
-	char *digits;
+	char *digits = ws_bytes(h->ws, 3);
 
-	if (h->request) {
-		struct str host = head_value(h, HDR_HOST);
-
-		v[(*n)++] = nv(STR(":method"), h->method_text, flags);
-		v[(*n)++] = nv(STR(":scheme"), s->c->secure ? STR("https") : STR("http"), LENT);
-		v[(*n)++] = nv(STR(":authority"), host, flags);
-		v[(*n)++] = nv(STR(":path"), s->how.target, flags);
-		if (s->protocol.n > 0)
-			v[(*n)++] = nv(STR(":protocol"), s->protocol, flags);
-		return octet_ctl(s->how.target.p, 0, s->how.target.n) == s->how.target.n ? 1 : -1;
-	}
-	status = status_of(s, h);
-	digits = ws_bytes(h->ws, 3);
 	if (digits == NULL || status < 100 || status > 599)
 		return -1;
 	digits[0] = (char)('0' + status / 100);
 	digits[1] = (char)('0' + status / 10 % 10);
 	digits[2] = (char)('0' + status % 10);
-	v[(*n)++] = nv(STR(":status"), str_n(digits, 3), flags);
+	v[(*n)++] = nv(H2_ID_STATUS, STR(":status"), str_n(digits, 3));
 	return 1;
 }
 
 static int
-put_length(nghttp2_nv *v, size_t *n, const struct head *h, uint8_t flags)
+put_pseudo(struct h2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h)
+{
+	struct str target = s->how.target;
+
+	if (!h->request)
+		return put_status(v, n, h, status_of(s, h));
+	v[(*n)++] = nv(H2_ID_METHOD, STR(":method"), h->method_text);
+	v[(*n)++] = nv(H2_ID_SCHEME, STR(":scheme"), s->c->secure ? STR("https") : STR("http"));
+	v[(*n)++] = nv(H2_ID_AUTHORITY, STR(":authority"), head_value(h, HDR_HOST));
+	v[(*n)++] = nv(H2_ID_PATH, STR(":path"), target);
+	if (s->protocol.n > 0)
+		v[(*n)++] = nv(H2_ID_PROTOCOL, STR(":protocol"), s->protocol);
+	return octet_ctl(target.p, 0, target.n) == target.n ? 1 : -1;
+}
+
+static int
+put_length(struct h2_nv *v, size_t *n, const struct head *h)
 {
 	char *digits;
 
@@ -308,48 +311,35 @@ put_length(nghttp2_nv *v, size_t *n, const struct head *h, uint8_t flags)
 	digits = ws_bytes(h->ws, 20);
 	if (digits == NULL)
 		return -1;
-	v[(*n)++] =
-	    nv(hdr_name(HDR_CONTENT_LENGTH), str_n(digits, num_u64_text(h->length, digits)), flags);
+	v[(*n)++] = nv(HDR_CONTENT_LENGTH, hdr_name(HDR_CONTENT_LENGTH),
+	    str_n(digits, num_u64_text(h->length, digits)));
 	return 1;
-}
-
-#define NAMED_EVERY 1024
-
-/* Values that never come again do not belong into the peer's table, where they would push out those
- * that do. One now and then, so that the name is there. */
-static uint8_t
-unique(struct h2_conn *c)
-{
-	return c->heads++ % NAMED_EVERY == 0 ? 0 : NGHTTP2_NV_FLAG_NO_INDEX;
 }
 
 #define OURS 8 /* pseudo fields, length, te */
 
-nghttp2_nv *
-h2_fields(const struct h2_stream *s, const struct head *h, bool lent, size_t *n_r)
+struct h2_nv *
+h2_fields(const struct h2_stream *s, const struct head *h, size_t *n_r)
 {
-	uint8_t flags = lent ? LENT : 0;
-	nghttp2_nv *v = ws_alloc(h->ws, (h->n + OURS) * sizeof(*v));
+	struct h2_nv *v = ws_alloc(h->ws, (h->n + OURS) * sizeof(*v));
 	size_t n = 0;
 
-	if (v == NULL || put_pseudo(v, &n, s, h, flags) < 0 ||
-	    put_list(v, &n, h, h->h, h->n, flags, unique(s->c)) < 0 ||
-	    put_length(v, &n, h, flags) < 0)
+	if (v == NULL || put_pseudo(v, &n, s, h) < 0 || put_list(v, &n, h, h->h, h->n) < 0 ||
+	    put_length(v, &n, h) < 0)
 		return NULL;
 	if (h->request && str_list_has(s->how.connection, STR("TE")))
-		v[n++] = nv(STR("te"), STR("trailers"), LENT);
+		v[n++] = nv(HDR_TE, hdr_name(HDR_TE), STR("trailers"));
 	*n_r = n;
 	return v;
 }
 
-nghttp2_nv *
+struct h2_nv *
 h2_trailers(const struct head *h, size_t *n_r)
 {
-	nghttp2_nv *v = ws_alloc(h->ws, (h->n_trailers + 1) * sizeof(*v));
+	struct h2_nv *v = ws_alloc(h->ws, (h->n_trailers + 1) * sizeof(*v));
 	size_t n = 0;
 
-	if (v == NULL ||
-	    put_list(v, &n, h, h->trailers, h->n_trailers, 0, NGHTTP2_NV_FLAG_NO_INDEX) < 0)
+	if (v == NULL || put_list(v, &n, h, h->trailers, h->n_trailers) < 0)
 		return NULL;
 	*n_r = n;
 	return v;

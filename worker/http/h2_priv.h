@@ -7,6 +7,7 @@
  *	h2_tx.c		what goes out: heads, payload, the buffer
  *	h2_field.c	a field that comes, into struct head
  *	h2_head.c	a whole head, and struct head into fields
+ *	h2_hpack.c	fields that go out, as octets
  *	h2_mem.c	memory for nghttp2
  */
 #ifndef GW_H2_PRIV_H
@@ -15,6 +16,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "worker/http/h2.h"
+#include "worker/http/h2_hpack.h"
 
 /* Payload that was received. */
 struct h2_piece {
@@ -107,9 +109,9 @@ void h2_known_free(struct h2_pool *p);
 int h2_head_done(struct h2_stream *s, bool end);
 /* Does this answer open what an extended CONNECT asked for? */
 bool h2_is_opened(const struct h2_stream *s, const struct head *h);
-/* Fields of our head for nghttp2: NULL, no memory left or not fit for a head. `lent`: the frame is
- * made while the head lives, so that nothing needs to be copied. */
-nghttp2_nv *h2_fields(const struct h2_stream *s, const struct head *h, bool lent, size_t *n_r);
-nghttp2_nv *h2_trailers(const struct head *h, size_t *n_r);
+/* Fields of our head, as they go out: NULL, no memory left or not fit for a head. They live as long
+ * as the head and its workspace. */
+struct h2_nv *h2_fields(const struct h2_stream *s, const struct head *h, size_t *n_r);
+struct h2_nv *h2_trailers(const struct head *h, size_t *n_r);
 
 #endif
