@@ -49,6 +49,8 @@ extern const char *const h2_abuse_words[H2_ABUSE_COUNT];
 struct h2_pool;
 struct h2_pool *h2_pool_new(struct loop *loop, struct buf_pool *bufs);
 void h2_pool_free(struct h2_pool **p); /* after its connections */
+/* Frees half of what lies about beyond `keep` of a kind; how many. */
+unsigned h2_pool_trim(struct h2_pool *p, unsigned keep);
 
 struct h2_conn;
 struct h2_stream {
@@ -100,6 +102,7 @@ struct h2_conn {
 	bool refusing;             /* nor any of the peer's */
 	bool feeding;              /* within nghttp2 */
 	struct h2_stream *heading; /* whose head is being decoded */
+	struct h2_stream *recent;  /* a frame came for, that still is this session's */
 	bool lent;                 /* a head's frame may be due that points into it */
 	struct hpack *hpack;       /* of what goes out */
 	struct h2_limits limits;

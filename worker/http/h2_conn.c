@@ -69,6 +69,21 @@ h2_pool_free(struct h2_pool **pp)
 	free(p);
 }
 
+unsigned
+h2_pool_trim(struct h2_pool *p, unsigned keep)
+{
+	unsigned n = 0, freed = h2_mem_trim(&p->mem, keep);
+
+	list_each_safe (it, &p->free) {
+		if (++n <= keep || n % 2 == 0)
+			continue;
+		list_del(it);
+		free(container_of(it, struct h2_stream, node));
+		freed++;
+	}
+	return freed;
+}
+
 /* --- streams ---------------------------------------------------------------------------------- */
 
 struct h2_stream *
@@ -140,6 +155,8 @@ h2_end(struct h2_stream **sp)
 		h2_earn(c, H2_ABUSE_RESETS_IN, 1);
 	if (c->heading == s)
 		c->heading = NULL;
+	if (c->recent == s)
+		c->recent = NULL;
 	if (s->id > 0 && c->session) {
 		(void)nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
 		if (!s->reset && (s->rx_open || s->tx_open) &&
@@ -374,6 +391,7 @@ conn_blank(struct h2_conn *c)
 	c->eof = c->failed = c->draining = c->noticed = c->refusing = c->feeding = c->calm =
 	    c->lent = false;
 	c->framed = NULL;
+	c->recent = NULL;
 	list_init(&c->streams);
 	list_init(&c->news);
 	c->n_streams = c->begun = 0;

@@ -344,13 +344,14 @@ head_framed(struct h2_stream *s)
 static int
 on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-	struct h2_stream *s = frame->hd.stream_id > 0 ? nghttp2_session_get_stream_user_data(
-							    session, frame->hd.stream_id)
-						      : NULL;
+	struct h2_stream *s;
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code))
 		(void)h2_count(arg, H2_ABUSE_RESETS_OUT);
-	if (frame->hd.type != NGHTTP2_HEADERS || !s)
+	if (frame->hd.type != NGHTTP2_HEADERS)
+		return 0;
+	s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	if (!s)
 		return 0;
 	head_framed(s);
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
