@@ -71,7 +71,7 @@ struct h2_stream {
 	bool starved; /* by a window: told when nghttp2 asks again */
 	bool refused; /* nobody has looked at it: it may be sent again (RFC 9113 8.7). Client: set
 		       * by the peer's reset; server: by the owner, before it ends the stream */
-	uint16_t host_n; /* of the authority, where that is known to be in order; else 0 */
+	uint16_t host_n;     /* of the authority, where that is known to be in order; else 0 */
 	struct str protocol; /* :protocol of an extended CONNECT; "" */
 	/* received, not consumed: a list of pool buffers, oldest first */
 	struct h2_piece *rx_first, *rx_last;

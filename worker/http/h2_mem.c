@@ -8,6 +8,7 @@
 
 #include "shm/base/asan.h"
 #include "shm/base/base.h"
+#include "shm/base/bug.h"
 
 #define STEP      16u
 #define KEPT_MOST (64u * 1024) /* octets of a size */
@@ -41,9 +42,7 @@ mem_malloc(size_t n, void *arg)
 	}
 	if (n > SIZE_MAX / 2)
 		return NULL;
-	c = malloc(sizeof(*c) + (row > 0 ? row * STEP : n));
-	if (c == NULL)
-		return NULL;
+	c = xmalloc(sizeof(*c) + (row > 0 ? row * STEP : n));
 	c->row = row;
 	return c + 1;
 }
@@ -86,8 +85,7 @@ mem_realloc(void *old, size_t n, void *arg)
 	if (c->row > 0 && n <= c->row * STEP)
 		return old;
 	if (c->row == 0 && row_of(n) == 0) {
-		c = n > SIZE_MAX / 2 ? NULL : realloc(c, sizeof(*c) + n);
-		return c == NULL ? NULL : c + 1;
+		return n > SIZE_MAX / 2 ? NULL : (struct h2_chunk *)xrealloc(c, sizeof(*c) + n) + 1;
 	}
 	p = mem_malloc(n, arg);
 	if (p == NULL)
