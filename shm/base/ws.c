@@ -108,7 +108,7 @@ block_push(struct ws *ws, size_t n)
 	return 1;
 }
 
-static void *
+static inline void *
 take(struct ws *ws, size_t n, size_t align)
 {
 	struct ws_block *b = ws->block;
@@ -128,7 +128,7 @@ take(struct ws *ws, size_t n, size_t align)
 	return p;
 }
 
-static void *
+static inline void *
 take_limited(struct ws *ws, size_t n, size_t align)
 {
 	bool over = n > SIZE_MAX / 4;
@@ -166,7 +166,14 @@ ws_bytes(struct ws *ws, size_t n)
 struct str
 ws_str(struct ws *ws, struct str s)
 {
-	return ws_cat(ws, 1, &s);
+	char *p = take_limited(ws, s.n + 1, 1);
+
+	if (p == NULL)
+		return STR_NONE;
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
+	return (struct str){p, s.n};
 }
 
 struct str

@@ -49,6 +49,8 @@ extern const char *const h2_abuse_words[H2_ABUSE_COUNT];
 struct h2_pool;
 struct h2_pool *h2_pool_new(struct loop *loop, struct buf_pool *bufs);
 void h2_pool_free(struct h2_pool **p); /* after its connections */
+/* Frees half of what lies about beyond `keep` of a kind; how many. */
+unsigned h2_pool_trim(struct h2_pool *p, unsigned keep);
 
 struct h2_conn;
 struct h2_stream {
@@ -69,6 +71,7 @@ struct h2_stream {
 	bool starved; /* by a window: told when nghttp2 asks again */
 	bool refused; /* nobody has looked at it: it may be sent again (RFC 9113 8.7). Client: set
 		       * by the peer's reset; server: by the owner, before it ends the stream */
+	uint16_t host_n;     /* of the authority, where that is known to be in order; else 0 */
 	struct str protocol; /* :protocol of an extended CONNECT; "" */
 	/* received, not consumed: a list of pool buffers, oldest first */
 	struct h2_piece *rx_first, *rx_last;
@@ -79,6 +82,11 @@ struct h2_stream {
 	size_t v_at, offered, taken;
 	bool last;
 	struct xchg_send how;
+	/* submitted, their frame not made yet: the head's, then the trailers' */
+	const struct h2_nv *nv;
+	size_t n_nv;
+	uint32_t interims; /* of 100, before them */
+	bool kept;         /* nv is a copy */
 };
 
 struct h2_conn {
@@ -94,16 +102,21 @@ struct h2_conn {
 	bool refusing;             /* nor any of the peer's */
 	bool feeding;              /* within nghttp2 */
 	struct h2_stream *heading; /* whose head is being decoded */
-	bool lent;                 /* a head lies with nghttp2 uncopied, until its frame is made */
+	struct h2_stream *recent;  /* a frame came for, that still is this session's */
+	bool lent;                 /* a head's frame may be due that points into it */
+	struct hpack *hpack;       /* of what goes out */
 	struct h2_limits limits;
 	struct list streams, news;
 	uint32_t n_streams;
+	/* the head whose frame nghttp2 hands out next */
+	struct h2_stream *framer;
+	const struct h2_nv *framed;
+	size_t n_framed;
 	struct buf out;
 	struct defer flush, tell;
 	uint32_t noticed_at;   /* begun, when the notice went */
 	uint64_t head_octets;  /* that streams hold, as head_size */
 	uint32_t begun;        /* exchanges, ever */
-	uint32_t heads;        /* sent */
 	int32_t last_id;       /* of the peer's newest */
 	uint64_t window_start; /* ms: of the counts below */
 	uint32_t counts[H2_ABUSE_COUNT];

@@ -34,6 +34,7 @@ h2_pool_new(struct loop *loop, struct buf_pool *bufs)
 	p->loop = loop;
 	p->bufs = bufs;
 	list_init(&p->free);
+	h2_mem_init(&p->mem);
 	if (nghttp2_session_callbacks_new(&p->callbacks) != 0 ||
 	    nghttp2_option_new(&p->option) != 0)
 		oom_fail(sizeof(*p));
@@ -63,7 +64,24 @@ h2_pool_free(struct h2_pool **pp)
 	}
 	nghttp2_session_callbacks_del(p->callbacks);
 	nghttp2_option_del(p->option);
+	h2_known_free(p);
+	h2_mem_fini(&p->mem);
 	free(p);
+}
+
+unsigned
+h2_pool_trim(struct h2_pool *p, unsigned keep)
+{
+	unsigned n = 0, freed = h2_mem_trim(&p->mem, keep);
+
+	list_each_safe (it, &p->free) {
+		if (++n <= keep || n % 2 == 0)
+			continue;
+		list_del(it);
+		free(container_of(it, struct h2_stream, node));
+		freed++;
+	}
+	return freed;
 }
 
 /* --- streams ---------------------------------------------------------------------------------- */
@@ -137,6 +155,8 @@ h2_end(struct h2_stream **sp)
 		h2_earn(c, H2_ABUSE_RESETS_IN, 1);
 	if (c->heading == s)
 		c->heading = NULL;
+	if (c->recent == s)
+		c->recent = NULL;
 	if (s->id > 0 && c->session) {
 		(void)nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
 		if (!s->reset && (s->rx_open || s->tx_open) &&
@@ -370,9 +390,11 @@ conn_blank(struct h2_conn *c)
 {
 	c->eof = c->failed = c->draining = c->noticed = c->refusing = c->feeding = c->calm =
 	    c->lent = false;
+	c->framed = NULL;
+	c->recent = NULL;
 	list_init(&c->streams);
 	list_init(&c->news);
-	c->n_streams = c->begun = c->heads = 0;
+	c->n_streams = c->begun = 0;
 	c->heading = NULL;
 	c->last_id = 0;
 	c->head_octets = 0;
@@ -396,14 +418,17 @@ h2_conn_start(
 	c->server = server;
 	c->limits = *l;
 	conn_blank(c);
-	rc = server ? nghttp2_session_server_new2(&session, p->callbacks, c, p->option)
-		    : nghttp2_session_client_new2(&session, p->callbacks, c, p->option);
+	rc = server
+		 ? nghttp2_session_server_new3(&session, p->callbacks, c, p->option, &p->mem.ops)
+		 : nghttp2_session_client_new3(&session, p->callbacks, c, p->option, &p->mem.ops);
 	c->session = session;
 	if (rc != 0 || settings(c) < 0) {
 		nghttp2_session_del(session);
 		c->session = NULL;
 		return -1;
 	}
+	c->hpack = xmalloc(sizeof(*c->hpack));
+	hpack_init(c->hpack);
 	h2_conn_feed(c, first);
 	h2_tx_soon(c);
 	return 1;
@@ -480,6 +505,9 @@ h2_conn_free(struct h2_conn *c)
 	c->session = NULL;
 	nghttp2_session_del(session);
 	BUG_ON(!list_empty(&c->streams));
+	hpack_fini(c->hpack);
+	free(c->hpack);
+	c->hpack = NULL;
 	buf_give(&c->out, c->pool->bufs);
 }
 

@@ -14,125 +14,16 @@
 #include "worker/http/octet.h"
 #include "worker/http/url.h"
 
-#define FIELD_COST 32 /* RFC 9113 6.5.2 */
-
 /* --- in --------------------------------------------------------------------------------------- */
-
-static int
-refuse(struct h2_stream *s, enum reason why)
-{
-	if (!s->x.why)
-		s->x.why = s->c->server ? why : REASON_BAD_UPSTREAM;
-	return 0;
-}
-
-static int
-pseudo(struct h2_stream *s, struct str name, struct str value)
-{
-	struct head *h = s->x.rx;
-
-	if (str_eq(name, STR(":method"))) {
-		h->method_text = value;
-		h->method = method_of(value);
-	} else if (str_eq(name, STR(":path"))) {
-		h->target = value;
-	} else if (str_eq(name, STR(":scheme"))) {
-		h->scheme = value;
-	} else if (str_eq(name, STR(":authority"))) {
-		h->authority = value;
-	} else if (str_eq(name, STR(":protocol"))) {
-		s->protocol = value;
-	} else if (str_eq(name, STR(":status"))) {
-		uint64_t status = 0;
-		const char *error;
-
-		if (value.n != 3 || num_u64(value, 599, &status, &error) < 0 || status < 100)
-			return refuse(s, REASON_BAD_UPSTREAM);
-		h->status = (uint16_t)status;
-	} else {
-		return refuse(s, REASON_BAD_HEADER);
-	}
-	return 1;
-}
 
 /* As a codec's own. */
 static bool
-add(struct head *h, enum hdr_id id, struct str name, struct str value)
+add(struct head *h, enum hdr_id id, struct str value)
 {
-	if (id != HDR_OTHER ? !head_add_id(h, id, value) : !head_add_other(h, name, value))
+	if (!head_add_id(h, id, value))
 		return false;
 	h->h[h->n - 1].wire = true;
 	return true;
-}
-
-static bool
-add_trailer(struct head *h, enum hdr_id id, struct str name, struct str value)
-{
-	struct hdr *v;
-
-	if ((h->n_trailers & (h->n_trailers - 1)) == 0) { /* full at each power of two */
-		v = ws_alloc(h->ws, MAX(h->n_trailers * 2, 4u) * sizeof(*v));
-		if (v == NULL)
-			return false;
-		if (h->n_trailers > 0)
-			memcpy(v, h->trailers, h->n_trailers * sizeof(*v));
-		h->trailers = v;
-	}
-	h->trailers[h->n_trailers++] =
-	    (struct hdr){.name = name, .value = value, .id = (uint16_t)id, .wire = true};
-	return true;
-}
-
-/* What must not come behind a message, for it frames, routes or authenticates (RFC 9110 6.5.1). */
-static bool
-never_trails(struct str name)
-{
-	enum hdr_id id = hdr_lookup_alike(name);
-
-	return (hdr_flags(id) & (HDR_HOP | HDR_FORBID_CONN)) != 0 || id == HDR_SET_COOKIE ||
-	       name.p[0] == ':';
-}
-
-static int
-regular(struct h2_stream *s, struct str name, struct str v, bool literal)
-{
-	enum hdr_id id = hdr_lookup(name);
-	struct head *h = s->x.rx;
-	struct str n = id != HDR_OTHER ? hdr_name(id) : ws_str(h->ws, name);
-
-	if (n.p == NULL)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	if (s->trailing)
-		return never_trails(n) || add_trailer(h, id, n, v);
-	if (id == HDR_OTHER && !octet_token(n))
-		return refuse(s, REASON_BAD_HEADER);
-	if (!add(h, id, n, v))
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	h->h[h->n - 1].literal = literal;
-	return 1;
-}
-
-int
-h2_field(struct h2_stream *s, struct str name, struct str value, bool literal)
-{
-	const struct h2_limits *l = &s->c->limits;
-	struct head *h = s->x.rx;
-	struct str v;
-
-	s->head_size += (uint32_t)(name.n + value.n) + FIELD_COST;
-	if (s->x.why || !h || s->reset)
-		return 0;
-	s->head_held += (uint32_t)(name.n + value.n) + FIELD_COST;
-	s->c->head_octets += (uint32_t)(name.n + value.n) + FIELD_COST;
-	if (s->head_size > l->headers || s->c->head_octets > H2_HEADS * l->headers ||
-	    ++s->head_count > l->count)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	if (name.n == 0 || !octet_text(value))
-		return refuse(s, REASON_BAD_HEADER);
-	v = ws_str(h->ws, value);
-	if (v.p == NULL)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
-	return name.p[0] == ':' && !s->trailing ? pseudo(s, name, v) : regular(s, name, v, literal);
 }
 
 /* RFC 9113 8.2.3: one field for who reads HTTP/1.1. */
@@ -172,17 +63,20 @@ settle_authority(struct h2_stream *s)
 {
 	struct head *h = s->x.rx;
 	enum reason why = REASON_BAD_HOST;
+	struct str raw = h->authority;
 	uint16_t port;
 
-	if (h->authority.n > 0) {
-		struct str raw = h->authority;
-
-		if (url_authority(raw, h->ws, &h->authority, &h->host, &port) < 0)
-			return refuse(s, REASON_BAD_HOST);
-		if (head_get(h, HDR_HOST) == NULL && !add(h, HDR_HOST, STR_NONE, h->authority))
-			return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (raw.n > 0) {
+		if (s->host_n > 0) /* looked at before */
+			h->host = str_n(raw.p, s->host_n);
+		else if (url_authority(raw, h->ws, &h->authority, &h->host, &port) < 0)
+			return h2_refuse(s, REASON_BAD_HOST);
+		if (head_get(h, HDR_HOST) == NULL)
+			return add(h, HDR_HOST, h->authority)
+				   ? 1
+				   : h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	}
-	return h1_host(h, &why) < 0 ? refuse(s, why) : 1;
+	return h1_host(h, &why) < 0 ? h2_refuse(s, why) : 1;
 }
 
 /* An extended CONNECT for a WebSocket is to everybody behind what it is in HTTP/1.1: a handshake
@@ -195,16 +89,16 @@ settle_websocket(struct h2_stream *s)
 	char *key = ws_bytes(h->ws, 24);
 
 	if (key == NULL)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
+		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	rnd_bytes(octets, sizeof(octets));
 	h->method = METHOD_GET;
 	h->method_text = STR("GET");
 	h->upgrade = s->protocol;
 	h->body = BODY_NONE;
 	(void)head_remove_id(h, HDR_SEC_WEBSOCKET_KEY);
-	if (!add(h, HDR_UPGRADE, STR_NONE, s->protocol) ||
-	    !add(h, HDR_SEC_WEBSOCKET_KEY, STR_NONE, str_n(key, enc_base64(octets, 16, key))))
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
+	if (!add(h, HDR_UPGRADE, s->protocol) ||
+	    !add(h, HDR_SEC_WEBSOCKET_KEY, str_n(key, enc_base64(octets, 16, key))))
+		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	s->x.rx_end = true; /* of the request: what follows is not its body */
 	return 1;
 }
@@ -218,26 +112,26 @@ settle_request(struct h2_stream *s, bool end)
 
 	if (s->c->limits.request_line > 0 &&
 	    h->method_text.n + h->target.n > s->c->limits.request_line)
-		return refuse(s, REASON_URI_TOO_LONG);
+		return h2_refuse(s, REASON_URI_TOO_LONG);
 	if (h->method_text.n == 0 || !octet_token(h->method_text))
-		return refuse(s, REASON_BAD_REQUEST);
+		return h2_refuse(s, REASON_BAD_REQUEST);
 	if (!plain_connect &&
 	    (h->target.n == 0 || (h->target.p[0] != '/' && !str_eq(h->target, STR("*")))))
-		return refuse(s, REASON_BAD_TARGET);
+		return h2_refuse(s, REASON_BAD_TARGET);
 	if (plain_connect)
 		h->target = h->authority;
 	if (!str_eq(h->scheme, STR("https")) && !str_eq(h->scheme, STR("http")) && !plain_connect)
-		return refuse(s, REASON_BAD_TARGET);
+		return h2_refuse(s, REASON_BAD_TARGET);
 	if (h1_target(h, s->c->limits.merge_slashes, s->protocol.n > 0) < 0)
-		return refuse(s, REASON_BAD_TARGET);
+		return h2_refuse(s, REASON_BAD_TARGET);
 	if (settle_authority(s) == 0 || join_cookies(h) < 0)
-		return refuse(s, REASON_HEADERS_TOO_LARGE);
+		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	if (h1_frame_request(h, &why) < 0)
-		return refuse(s, why);
+		return h2_refuse(s, why);
 	if (s->protocol.n > 0)
 		return str_eq(s->protocol, STR("websocket")) && !end && !h->has_length
 			   ? settle_websocket(s)
-			   : refuse(s, REASON_NOT_IMPLEMENTED);
+			   : h2_refuse(s, REASON_NOT_IMPLEMENTED);
 	if (end)
 		h->body = BODY_NONE;
 	else if (!h->has_length)
@@ -253,7 +147,7 @@ settle_response(struct h2_stream *s, bool end)
 	struct head *h = s->x.rx;
 
 	if (h->status == 0 || h->status == 101 || h1_frame_response(h, head_request) < 0)
-		return refuse(s, REASON_BAD_UPSTREAM);
+		return h2_refuse(s, REASON_BAD_UPSTREAM);
 	h->keepalive = true;
 	/* For who cannot see that the stream ended. */
 	if (end && !h->has_length && !head_request && h->status >= 200 && h->status != 204 &&
@@ -291,16 +185,10 @@ h2_head_done(struct h2_stream *s, bool end)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
-#define LENT (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
-
-static nghttp2_nv
-nv(struct str name, struct str value, uint8_t flags)
+static struct h2_nv
+nv(uint16_t id, struct str name, struct str value)
 {
-	return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
-	    .value = (uint8_t *)(uintptr_t)(value.n > 0 ? value.p : ""),
-	    .namelen = name.n,
-	    .valuelen = value.n,
-	    .flags = flags};
+	return (struct h2_nv){.name = name, .value = value, .id = id};
 }
 
 /* Lower case, as the protocol wants it; STR_NONE over the limit. */
@@ -331,20 +219,26 @@ left_out(const struct hdr *f, unsigned flags, bool request)
 	return f->gone || (flags & HDR_HTTP1) != 0 || (request && f->id == HDR_HOST);
 }
 
-/* Flags are nghttp2's, `unique` those of what never comes again. What came by HTTP/2 is in lower
- * case. */
+static enum h2_index
+index_of(const struct hdr *f, unsigned flags)
+{
+	if (f->literal)
+		return H2_NEVER;
+	return (flags & HDR_UNIQUE) != 0 ? H2_UNIQUE : H2_INDEX;
+}
+
+/* What came by HTTP/2 is in lower case. */
 static int
-put_list(nghttp2_nv *v, size_t *n, const struct head *h, const struct hdr *list, uint32_t count,
-    uint8_t flags, uint8_t unique)
+put_list(struct h2_nv *v, size_t *n, const struct head *h, const struct hdr *list, uint32_t count)
 {
 	bool lowered = h->minor == 2;
 
 	for (uint32_t i = 0; i < count; i++) {
 		const struct hdr *f = &list[i];
-		unsigned kind = hdr_flags(f->id);
+		unsigned flags = hdr_flags(f->id);
 		struct str name = f->name;
 
-		if (left_out(f, kind, h->request))
+		if (left_out(f, flags, h->request))
 			continue;
 		if (f->id != HDR_OTHER)
 			name = hdr_name(f->id);
@@ -354,9 +248,10 @@ put_list(nghttp2_nv *v, size_t *n, const struct head *h, const struct hdr *list,
 			name = lower(h->ws, name);
 		if (name.p == NULL || (!f->wire && !octet_text(f->value)))
 			return -1;
-		v[(*n)++] = nv(name, f->value,
-		    flags | (f->literal ? NGHTTP2_NV_FLAG_NO_INDEX : 0) |
-			((kind & HDR_UNIQUE) != 0 ? unique : 0));
+		v[(*n)++] = (struct h2_nv){.name = name,
+		    .value = f->value,
+		    .id = f->id,
+		    .index = (uint8_t)index_of(f, flags)};
 	}
 	return 1;
 }
@@ -377,35 +272,37 @@ status_of(const struct h2_stream *s, const struct head *h)
 }
 
 static int
-put_pseudo(nghttp2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h, uint8_t flags)
+put_status(struct h2_nv *v, size_t *n, const struct head *h, unsigned status)
 {
-	unsigned status;
-	char *digits;
+	char *digits = ws_bytes(h->ws, 3);
 
-	if (h->request) {
-		struct str host = head_value(h, HDR_HOST);
-
-		v[(*n)++] = nv(STR(":method"), h->method_text, flags);
-		v[(*n)++] = nv(STR(":scheme"), s->c->secure ? STR("https") : STR("http"), LENT);
-		v[(*n)++] = nv(STR(":authority"), host, flags);
-		v[(*n)++] = nv(STR(":path"), s->how.target, flags);
-		if (s->protocol.n > 0)
-			v[(*n)++] = nv(STR(":protocol"), s->protocol, flags);
-		return ctl_find(s->how.target.p, 0, s->how.target.n) == s->how.target.n ? 1 : -1;
-	}
-	status = status_of(s, h);
-	digits = ws_bytes(h->ws, 3);
 	if (digits == NULL || status < 100 || status > 599)
 		return -1;
 	digits[0] = (char)('0' + status / 100);
 	digits[1] = (char)('0' + status / 10 % 10);
 	digits[2] = (char)('0' + status % 10);
-	v[(*n)++] = nv(STR(":status"), str_n(digits, 3), flags);
+	v[(*n)++] = nv(H2_ID_STATUS, STR(":status"), str_n(digits, 3));
 	return 1;
 }
 
 static int
-put_length(nghttp2_nv *v, size_t *n, const struct head *h, uint8_t flags)
+put_pseudo(struct h2_nv *v, size_t *n, const struct h2_stream *s, const struct head *h)
+{
+	struct str target = s->how.target;
+
+	if (!h->request)
+		return put_status(v, n, h, status_of(s, h));
+	v[(*n)++] = nv(H2_ID_METHOD, STR(":method"), h->method_text);
+	v[(*n)++] = nv(H2_ID_SCHEME, STR(":scheme"), s->c->secure ? STR("https") : STR("http"));
+	v[(*n)++] = nv(H2_ID_AUTHORITY, STR(":authority"), head_value(h, HDR_HOST));
+	v[(*n)++] = nv(H2_ID_PATH, STR(":path"), target);
+	if (s->protocol.n > 0)
+		v[(*n)++] = nv(H2_ID_PROTOCOL, STR(":protocol"), s->protocol);
+	return ctl_find(target.p, 0, target.n) == target.n ? 1 : -1;
+}
+
+static int
+put_length(struct h2_nv *v, size_t *n, const struct head *h)
 {
 	char *digits;
 
@@ -414,48 +311,35 @@ put_length(nghttp2_nv *v, size_t *n, const struct head *h, uint8_t flags)
 	digits = ws_bytes(h->ws, 20);
 	if (digits == NULL)
 		return -1;
-	v[(*n)++] =
-	    nv(hdr_name(HDR_CONTENT_LENGTH), str_n(digits, num_u64_text(h->length, digits)), flags);
+	v[(*n)++] = nv(HDR_CONTENT_LENGTH, hdr_name(HDR_CONTENT_LENGTH),
+	    str_n(digits, num_u64_text(h->length, digits)));
 	return 1;
-}
-
-#define NAMED_EVERY 1024
-
-/* Values that never come again do not belong into the peer's table, where they would push out those
- * that do. One now and then, so that the name is there. */
-static uint8_t
-unique(struct h2_conn *c)
-{
-	return c->heads++ % NAMED_EVERY == 0 ? 0 : NGHTTP2_NV_FLAG_NO_INDEX;
 }
 
 #define OURS 8 /* pseudo fields, length, te */
 
-nghttp2_nv *
-h2_fields(const struct h2_stream *s, const struct head *h, bool lent, size_t *n_r)
+struct h2_nv *
+h2_fields(const struct h2_stream *s, const struct head *h, size_t *n_r)
 {
-	uint8_t flags = lent ? LENT : 0;
-	nghttp2_nv *v = ws_alloc(h->ws, (h->n + OURS) * sizeof(*v));
+	struct h2_nv *v = ws_alloc(h->ws, (h->n + OURS) * sizeof(*v));
 	size_t n = 0;
 
-	if (v == NULL || put_pseudo(v, &n, s, h, flags) < 0 ||
-	    put_list(v, &n, h, h->h, h->n, flags, unique(s->c)) < 0 ||
-	    put_length(v, &n, h, flags) < 0)
+	if (v == NULL || put_pseudo(v, &n, s, h) < 0 || put_list(v, &n, h, h->h, h->n) < 0 ||
+	    put_length(v, &n, h) < 0)
 		return NULL;
 	if (h->request && str_list_has(s->how.connection, STR("TE")))
-		v[n++] = nv(STR("te"), STR("trailers"), LENT);
+		v[n++] = nv(HDR_TE, hdr_name(HDR_TE), STR("trailers"));
 	*n_r = n;
 	return v;
 }
 
-nghttp2_nv *
+struct h2_nv *
 h2_trailers(const struct head *h, size_t *n_r)
 {
-	nghttp2_nv *v = ws_alloc(h->ws, (h->n_trailers + 1) * sizeof(*v));
+	struct h2_nv *v = ws_alloc(h->ws, (h->n_trailers + 1) * sizeof(*v));
 	size_t n = 0;
 
-	if (v == NULL ||
-	    put_list(v, &n, h, h->trailers, h->n_trailers, 0, NGHTTP2_NV_FLAG_NO_INDEX) < 0)
+	if (v == NULL || put_list(v, &n, h, h->trailers, h->n_trailers) < 0)
 		return NULL;
 	*n_r = n;
 	return v;

@@ -8,10 +8,15 @@
 #include "shm/base/base.h"
 #include "shm/base/bug.h"
 
+/* Frames of a stream often come in a row. */
 static struct h2_stream *
-stream_of(nghttp2_session *session, int32_t id)
+stream_of(struct h2_conn *c, int32_t id)
 {
-	return id > 0 ? nghttp2_session_get_stream_user_data(session, id) : NULL;
+	if (id <= 0)
+		return NULL;
+	if (c->recent && c->recent->id == id)
+		return c->recent;
+	return c->recent = nghttp2_session_get_stream_user_data(c->session, id);
 }
 
 /* --- heads ------------------------------------------------------------------------------------ */
@@ -38,7 +43,7 @@ request_begins(struct h2_conn *c, int32_t id)
 }
 
 static int
-on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+on_begin_headers(nghttp2_session *session UNUSED, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_conn *c = arg;
 	struct h2_stream *s;
@@ -49,7 +54,7 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
 		return request_begins(c, frame->hd.stream_id) == 0 ? 0
 								   : NGHTTP2_ERR_CALLBACK_FAILURE;
-	s = c->heading = stream_of(session, frame->hd.stream_id);
+	s = c->heading = stream_of(c, frame->hd.stream_id);
 	if (s) {
 		s->x.rx_any = true;
 		s->trailing = s->x.rx_head;
@@ -58,8 +63,8 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
 }
 
 static int
-on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, const uint8_t *name,
-    size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
+on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, nghttp2_rcbuf *name,
+    nghttp2_rcbuf *value, uint8_t flags, void *arg)
 {
 	bool literal = (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
 	struct h2_conn *c = arg;
@@ -68,10 +73,7 @@ on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, co
 
 	if (!s)
 		return 0;
-	s->x.rx_bytes += name_n + value_n;
-	if (!h2_field(s, str_n((const char *)name, name_n), str_n((const char *)value, value_n),
-		literal) &&
-	    !was && s->x.why == REASON_HEADERS_TOO_LARGE)
+	if (!h2_field(s, name, value, literal) && !was && s->x.why == REASON_HEADERS_TOO_LARGE)
 		(void)h2_count(c, H2_ABUSE_HEADERS);
 	/* What goes on for long behind the limit is there to be decoded, not to be read. */
 	if (s->head_size > 8 * c->limits.headers && !c->calm) {
@@ -83,11 +85,11 @@ on_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame UNUSED, co
 
 /* nghttp2 would leave it out and go on. */
 static int
-on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name UNUSED,
-    size_t name_n UNUSED, const uint8_t *value UNUSED, size_t value_n UNUSED, uint8_t flags UNUSED,
-    void *arg UNUSED)
+on_invalid_header(nghttp2_session *session UNUSED, const nghttp2_frame *frame,
+    const uint8_t *name UNUSED, size_t name_n UNUSED, const uint8_t *value UNUSED,
+    size_t value_n UNUSED, uint8_t flags UNUSED, void *arg)
 {
-	struct h2_stream *s = stream_of(session, frame->hd.stream_id);
+	struct h2_stream *s = stream_of(arg, frame->hd.stream_id);
 
 	if (s && !s->x.why)
 		s->x.why = s->c->server ? REASON_BAD_HEADER : REASON_BAD_UPSTREAM;
@@ -190,9 +192,9 @@ keep(struct h2_stream *s, const char *p, size_t n)
 
 static int
 on_data(nghttp2_session *session, uint8_t flags UNUSED, int32_t id, const uint8_t *p, size_t n,
-    void *arg UNUSED)
+    void *arg)
 {
-	struct h2_stream *s = stream_of(session, id);
+	struct h2_stream *s = stream_of(arg, id);
 
 	if (!s || s->reset) { /* nobody will take it; the connection's window must not leak */
 		(void)nghttp2_session_consume_connection(session, n);
@@ -327,11 +329,11 @@ h2_raw_fill(struct xchg *x)
 /* --- frames ----------------------------------------------------------------------------------- */
 
 static int
-on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+on_frame(nghttp2_session *session UNUSED, const nghttp2_frame *frame, void *arg)
 {
-	struct h2_stream *s = stream_of(session, frame->hd.stream_id);
 	bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 	struct h2_conn *c = arg;
+	struct h2_stream *s = stream_of(c, frame->hd.stream_id);
 
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
@@ -403,9 +405,10 @@ close_reason(const struct h2_stream *s, uint32_t code)
 static int
 on_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
-	struct h2_stream *s = stream_of(session, id);
 	struct h2_conn *c = arg;
+	struct h2_stream *s = stream_of(c, id);
 
+	c->recent = NULL;
 	if (!s)
 		return 0;
 	if (c->heading == s)
@@ -432,7 +435,7 @@ h2_rx_callbacks(nghttp2_session_callbacks *cb)
 {
 	nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
-	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(cb, on_invalid_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);

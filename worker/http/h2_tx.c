@@ -10,6 +10,7 @@
 #include "shm/base/bug.h"
 
 #define H2_FRAME_HEAD 9
+#define H2_BLOCK_MOST 16384        /* in a frame that any peer takes */
 #define H2_OUT_MOST   (64u * 1024) /* waiting for the socket; then nothing more is asked for */
 
 /* --- the buffer ------------------------------------------------------------------------------- */
@@ -105,6 +106,97 @@ out_tell(struct h2_conn *c)
 	}
 }
 
+/* --- heads ------------------------------------------------------------------------------------ */
+
+/* nghttp2 keeps to the order of frames and to what a stream may send; the block in a frame of a
+ * head is made here, and only what its own says about the table's size is heeded. */
+
+static void
+read_resizes(struct h2_conn *c, const uint8_t *p, const uint8_t *end)
+{
+	while (p < end && (*p & 0xe0) == 0x20) {
+		uint64_t v = *p++ & 0x1f;
+
+		for (unsigned shift = 0; v >= 0x1f && p < end && shift < 32; shift += 7) {
+			v += (uint64_t)(*p & 0x7f) << shift;
+			if ((*p++ & 0x80) == 0)
+				break;
+		}
+		hpack_resize(c->hpack, (uint32_t)MIN(v, UINT32_MAX));
+	}
+}
+
+static void
+frame_head(uint8_t *p, size_t n, uint8_t type, uint8_t flags, int32_t id)
+{
+	p[0] = (uint8_t)(n >> 16);
+	p[1] = (uint8_t)(n >> 8);
+	p[2] = (uint8_t)n;
+	p[3] = type;
+	p[4] = flags;
+	for (unsigned i = 0; i < 4; i++)
+		p[5 + i] = (uint8_t)((uint32_t)id >> (24 - 8 * i));
+}
+
+/* A block of any size. */
+static size_t
+put_block_cut(struct h2_conn *c, const struct h2_nv *nv, size_t count, uint8_t flags, int32_t id)
+{
+	uint8_t *block = xmalloc(hpack_bound(nv, count)), head[H2_FRAME_HEAD];
+	size_t n = hpack_encode(c->hpack, nv, count, block), at = 0;
+	uint8_t type = NGHTTP2_HEADERS;
+
+	do {
+		size_t part = MIN(n - at, (size_t)H2_BLOCK_MOST);
+		struct iovec v[] = {{head, H2_FRAME_HEAD}, {block + at, part}};
+		bool end = at + part == n;
+
+		frame_head(head, part, type,
+		    (uint8_t)((flags & ~NGHTTP2_FLAG_END_HEADERS) |
+			      (end ? NGHTTP2_FLAG_END_HEADERS : 0)),
+		    id);
+		out_put(c, v, 2);
+		type = NGHTTP2_CONTINUATION;
+		flags = 0;
+		at += part;
+	} while (at < n && !c->failed);
+	free(block);
+	return n;
+}
+
+static size_t
+put_block(struct h2_conn *c, const struct h2_nv *nv, size_t count, uint8_t flags, int32_t id)
+{
+	size_t most = hpack_bound(nv, count), n;
+	uint8_t *p;
+
+	buf_take(&c->out, c->pool->bufs, c->pool->bufs->size);
+	if (most > H2_BLOCK_MOST || most + H2_FRAME_HEAD > buf_room(&c->out))
+		return put_block_cut(c, nv, count, flags, id);
+	p = (uint8_t *)c->out.p + c->out.w;
+	n = hpack_encode(c->hpack, nv, count, p + H2_FRAME_HEAD);
+	frame_head(p, n, NGHTTP2_HEADERS, flags, id);
+	c->out.w += (uint32_t)(H2_FRAME_HEAD + n);
+	return n;
+}
+
+/* on_sent has said whose it is. The frame of an answer whose owner gave up is left out: a reset
+ * follows. A request's is not made then. */
+static void
+put_head(struct h2_conn *c, const uint8_t *p, size_t n)
+{
+	int32_t id = (int32_t)((p[5] & 0x7fu) << 24 | (uint32_t)p[6] << 16 | (uint32_t)p[7] << 8 |
+			       (uint32_t)p[8]);
+
+	read_resizes(c, p + H2_FRAME_HEAD, p + n);
+	if (c->framed != NULL)
+		c->framer->x.tx_bytes +=
+		    put_block(c, c->framed, c->n_framed, p[4], id) + H2_FRAME_HEAD;
+	else if (!c->server)
+		h2_fail(c);
+	c->framed = NULL;
+}
+
 static void
 ask(struct h2_conn *c)
 {
@@ -118,6 +210,10 @@ ask(struct h2_conn *c)
 		if (n <= 0) { /* nothing is left that could point into a head */
 			c->lent = false;
 			return;
+		}
+		if (n >= H2_FRAME_HEAD && p[3] == NGHTTP2_HEADERS) {
+			put_head(c, p, (size_t)n);
+			continue;
 		}
 		v = (struct iovec){(void *)(uintptr_t)p, (size_t)n};
 		out_put(c, &v, 1);
@@ -228,19 +324,41 @@ peers_fault(uint32_t code)
 	       code != NGHTTP2_INTERNAL_ERROR && code != NGHTTP2_REFUSED_STREAM;
 }
 
+/* The block of a frame that nghttp2 hands out next. */
+static void
+head_framed(struct h2_stream *s)
+{
+	struct h2_conn *c = s->c;
+
+	c->framer = s;
+	c->framed = s->nv;
+	c->n_framed = s->n_nv;
+	s->x.tx_any = true;
+	if (s->interims > 0) {
+		static const struct h2_nv interim = {
+		    .name = {":status", 7}, .value = {"100", 3}, .id = H2_ID_STATUS};
+
+		s->interims--;
+		c->framed = &interim;
+		c->n_framed = 1;
+	} else {
+		s->nv = NULL;
+	}
+}
+
 static int
 on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-	struct h2_stream *s = frame->hd.stream_id > 0 ? nghttp2_session_get_stream_user_data(
-							    session, frame->hd.stream_id)
-						      : NULL;
+	struct h2_stream *s;
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM && peers_fault(frame->rst_stream.error_code))
 		(void)h2_count(arg, H2_ABUSE_RESETS_OUT);
-	if (frame->hd.type != NGHTTP2_HEADERS || !s)
+	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
-	s->x.tx_any = true;
-	s->x.tx_bytes += H2_FRAME_HEAD + frame->hd.length;
+	s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	if (!s)
+		return 0;
+	head_framed(s);
 	if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
 		s->tx_open = false;
 	return 0;
@@ -263,52 +381,66 @@ h2_tx_head(struct xchg *x, struct head *h, const struct xchg_send *how)
 	return 1;
 }
 
+/* nghttp2 hears no more of a request than its method, by which it knows what may answer it. */
 static int
-submit_fields(struct h2_stream *s, nghttp2_nv *v, size_t n, nghttp2_data_provider *body)
+submit_empty(struct h2_stream *s, nghttp2_data_provider *body)
 {
+	struct str method = s->x.tx->method_text;
 	nghttp2_session *session = s->c->session;
+	nghttp2_nv v = {(uint8_t *)(uintptr_t) ":method", (uint8_t *)(uintptr_t)method.p, 7,
+	    method.n, NGHTTP2_NV_FLAG_NO_COPY_NAME};
 
 	if (s->c->server)
-		return nghttp2_submit_response(session, s->id, v, n, body) == 0 ? 1 : -1;
-	s->id = nghttp2_submit_request(session, NULL, v, n, body, s);
+		return nghttp2_submit_response(session, s->id, NULL, 0, body) == 0 ? 1 : -1;
+	s->id = nghttp2_submit_request(session, NULL, &v, 1, body, s);
 	if (s->id > 0)
 		return 1;
 	s->id = 0;
 	return -1;
 }
 
-/* Will the frame be made as soon as nghttp2 is asked? Else the head may be gone before. A request
- * waits where the peer allows fewer than it did when this one began. */
-static bool
-may_lend(const struct h2_conn *c)
-{
-	return c->server || c->n_streams <= nghttp2_session_get_remote_settings(c->session,
-						NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-}
-
 static int
 submit(struct h2_stream *s, bool bare)
 {
-	bool lend = may_lend(s->c);
 	nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
-	size_t n = 0;
-	nghttp2_nv *v = h2_fields(s, s->x.tx, lend, &n);
 
-	if (v == NULL || submit_fields(s, v, n, bare ? NULL : &body) < 0)
+	s->nv = h2_fields(s, s->x.tx, &s->n_nv);
+	if (s->nv == NULL || submit_empty(s, bare ? NULL : &body) < 0)
 		return -1;
-	s->submitted = true;
-	s->c->lent = lend;
+	s->submitted = s->c->lent = true;
 	return 1;
+}
+
+/* A frame that waits, as a request's does where the peer allows fewer than it did when that began:
+ * the head may change before it is made. */
+static int
+keep_fields(struct h2_stream *s)
+{
+	struct ws *ws = s->x.tx->ws;
+	struct h2_nv *v;
+
+	if (s->nv == NULL || s->kept)
+		return 1;
+	v = ws_alloc(ws, s->n_nv * sizeof(*v));
+	for (size_t i = 0; v && i < s->n_nv; i++) {
+		v[i] = s->nv[i];
+		v[i].name = ws_str(ws, v[i].name);
+		v[i].value = ws_str(ws, v[i].value);
+		if (v[i].name.p == NULL || v[i].value.p == NULL)
+			return -1;
+	}
+	s->nv = v;
+	s->kept = true;
+	return v ? 1 : -1;
 }
 
 /* Behind the last payload. */
 static int
 submit_trailers(struct h2_stream *s)
 {
-	size_t n = 0;
-	nghttp2_nv *v = h2_trailers(s->x.tx, &n);
-
-	return v && nghttp2_submit_trailer(s->c->session, s->id, v, n) == 0 ? 1 : -1;
+	s->nv = h2_trailers(s->x.tx, &s->n_nv);
+	s->c->lent = true;
+	return s->nv && nghttp2_submit_trailer(s->c->session, s->id, NULL, 0) == 0 ? 1 : -1;
 }
 
 static bool
@@ -392,6 +524,8 @@ h2_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
 		took = offer(s, dropped ? NULL : v, dropped ? 0 : n, total, last);
 	if (last && (size_t)took == total && finish_sending(s) < 0)
 		return -1;
+	if (keep_fields(s) < 0)
+		return -1;
 	if (buf_len(&c->out) > 0)
 		h2_tx_soon(c);
 	/* The stream may be closed by now: that was its end. */
@@ -402,12 +536,12 @@ int
 h2_tx_interim(struct xchg *x, unsigned status)
 {
 	struct h2_stream *s = h2_stream_of(x);
-	nghttp2_nv v = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "100", 7, 3, 0};
 
 	BUG_ON(status != 100 || x->tx_head);
 	if (s->reset || s->c->failed ||
-	    nghttp2_submit_headers(s->c->session, 0, s->id, NULL, &v, 1, NULL) != 0)
+	    nghttp2_submit_headers(s->c->session, 0, s->id, NULL, NULL, 0, NULL) != 0)
 		return -1;
+	s->interims++;
 	h2_tx_soon(s->c);
 	return 1;
 }
