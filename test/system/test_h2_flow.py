@@ -349,7 +349,7 @@ def lost(c):
     whole = 1 << 20
     c.synced() + c.synced()
     for _ in range(100):
-        c.padded(1, 16384, None)  # few turns: there is a limit on PINGs
+        c.padded(1, 15000, None)  # in few turns, for PINGs have a limit, and each in one read of the other side
         if any(f.type == http2.WINDOW_UPDATE and f.stream == 0 for f in c.synced() + c.synced()):  # PING's answer overtakes
             return whole - c.window
     raise AssertionError("no update")
