@@ -25,6 +25,17 @@ fields_find(const struct fields *f, struct str name)
 	return NULL;
 }
 
+bool
+strs_eq(const struct strs *a, const struct strs *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!str_eq(a->v[i], b->v[i]))
+			return false;
+	return true;
+}
+
 /* --- defaults ----------------------------------------------------------------------------------
  */
 

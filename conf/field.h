@@ -36,6 +36,7 @@ struct strs {
 	const struct str *v;
 	uint32_t n;
 };
+bool strs_eq(const struct strs *a, const struct strs *b); /* the same ones in the same order */
 struct cidrs {
 	const struct cidr *v;
 	uint32_t n;

@@ -163,17 +163,6 @@ field_encode(const struct field *row, const void *at, struct gbuf *out)
  */
 
 static bool
-strings_equal(const struct strs *a, const struct strs *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (!str_eq(a->v[i], b->v[i]))
-			return false;
-	return true;
-}
-
-static bool
 cidrs_equal(const struct cidrs *a, const struct cidrs *b)
 {
 	if (a->n != b->n)
@@ -202,7 +191,7 @@ is_default(const struct field *row, const void *at, const void *def)
 	case F_STRING:
 		return str_eq(*(const struct str *)at, *(const struct str *)def);
 	case F_STRINGS:
-		return strings_equal(at, def);
+		return strs_eq(at, def);
 	case F_CIDRS:
 		return cidrs_equal(at, def);
 	case F_ADDR:

@@ -259,21 +259,10 @@ routing_written(const struct routing *r)
 	return trie_written(r->trie);
 }
 
-static bool
-same_strs(const struct strs *a, const struct strs *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (!str_eq(a->v[i], b->v[i]))
-			return false;
-	return true;
-}
-
 bool
 routing_same(const struct conf_route *a, const struct conf_route *b)
 {
-	return same_strs(&a->host, &b->host) && same_strs(&a->path, &b->path) &&
-	       same_strs(&a->method, &b->method) && same_strs(&a->listener, &b->listener) &&
+	return strs_eq(&a->host, &b->host) && strs_eq(&a->path, &b->path) &&
+	       strs_eq(&a->method, &b->method) && strs_eq(&a->listener, &b->listener) &&
 	       a->priority == b->priority && conditions_of(a) == conditions_of(b);
 }

@@ -605,6 +605,28 @@ def patiently(claim, tries=4):
                 raise
 
 
+def test_urgent_listeners(gateway, backend):
+    """A listener becomes urgent, and ceases to be, by a reload; kept connections and new ones go on. G-SC-003, F-PERF-01"""
+    port = free_port()
+    conf = """
+        workers = 1;
+        services = ( { id = "s"; url = "@origin@"; } );
+        routes = ( { id = "all"; path = "/*"; service = "s"; } );
+        listeners = ( { id = "main"; address = "127.0.0.1:@port@"; },
+                      { id = "health"; address = "127.0.0.1:@health@"; %s } );"""
+    gw = gateway(conf % "", origin=backend().url, health=port)
+    with Client(("127.0.0.1", port)) as kept, gw.client() as other:
+        for setting in ("urgent = true;", "urgent = false;", "urgent = true;"):
+            gw.reload(conf % setting)
+            for where in (kept, other):
+                where.request("GET", "/health")
+                assert where.response().status == 200
+            with Client(("127.0.0.1", port)) as new:
+                for _ in range(3):
+                    new.request("GET", "/")
+                    assert new.response().status == 200
+
+
 @pytest.mark.xdist_group("alone")
 def test_overhead_and_health(gateway, origin, tmp_path):
     """What the gateway adds at the median is far below 100 ms; /health takes less than 50.
