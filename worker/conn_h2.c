@@ -234,7 +234,7 @@ upgrade_move(struct req *r, struct h2_stream *s)
 	s->x.on_event = member_event;
 	s->x.rx_bytes = c->h1.x.rx_bytes;
 	r->in.upgrade = STR("");
-	r->in.first[HDR_UPGRADE] = NULL; /* it asks for nothing else any more */
+	r->in.first[HDR_UPGRADE] = 0; /* it asks for nothing else any more */
 	m->req = r;
 	m->requests = 1;
 	r->conn = m;

@@ -144,7 +144,7 @@ parser_feed_fields(struct reader *r, struct str text, enum reason *why_r)
 static bool
 same_framing(const struct head *h, const struct reader *r)
 {
-	if (r->chunked != (h->first[HDR_TRANSFER_ENCODING] != NULL))
+	if (r->chunked != (h->first[HDR_TRANSFER_ENCODING] > 0))
 		return false;
 	if (h->has_length)
 		return r->length == h->length;
@@ -162,7 +162,7 @@ plain_line(const struct head *h, const struct hdr *f)
 static bool
 plain_connection(const struct head *h)
 {
-	const struct hdr *f = h->first[HDR_CONNECTION];
+	const struct hdr *f = head_first(h, HDR_CONNECTION);
 
 	if (f == NULL)
 		return true;
@@ -175,9 +175,9 @@ plain_connection(const struct head *h)
 static bool
 plain(const struct head *h)
 {
-	const struct hdr *cl = h->first[HDR_CONTENT_LENGTH];
+	const struct hdr *cl = head_first(h, HDR_CONTENT_LENGTH);
 
-	if (h->first[HDR_TRANSFER_ENCODING] != NULL || h->first[HDR_UPGRADE] != NULL)
+	if (h->first[HDR_TRANSFER_ENCODING] > 0 || h->first[HDR_UPGRADE] > 0)
 		return false;
 	if (h->request && (h->method >= METHOD_COUNT || h->target.p[0] != '/'))
 		return false;
@@ -222,7 +222,7 @@ read_field(struct head *h, uint32_t count, struct str line, enum reason *why_r)
 		return refuse(REASON_HEADERS_TOO_LARGE, why_r);
 	f = &h->h[h->n - 1];
 	f->wire = true; /* h1_scan has seen every octet of the value */
-	if (h->request && h->first[id] != f && (hdr_flags(id) & HDR_ONCE) != 0)
+	if (h->request && h->first[id] != h->n && (hdr_flags(id) & HDR_ONCE) != 0)
 		return refuse(id == HDR_HOST ? REASON_BAD_HOST : REASON_BAD_HEADER, why_r);
 	return 1;
 }

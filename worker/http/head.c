@@ -25,9 +25,6 @@ grow(struct head *h)
 		return false;
 	if (h->n > 0)
 		memcpy(v, h->h, h->n * sizeof(*v));
-	for (unsigned id = 1; id < HDR_ID_COUNT; id++)
-		if (h->first[id] != NULL)
-			h->first[id] = v + (h->first[id] - h->h);
 	h->h = v;
 	h->cap = cap;
 	return true;
@@ -38,14 +35,14 @@ append(struct head *h, enum hdr_id id, struct str name, struct str value)
 {
 	struct hdr *f;
 
-	if (h->n == h->cap && !grow(h))
+	if ((h->n == h->cap && !grow(h)) || unlikely(h->n >= UINT16_MAX))
 		return false;
 	f = &h->h[h->n++];
 	*f = (struct hdr){.name = name, .value = value, .id = (uint16_t)id};
 	if (id == HDR_OTHER)
 		h->odd = h->odd || memchr(name.p, '_', name.n) != NULL;
-	else if (h->first[id] == NULL)
-		h->first[id] = f;
+	else if (h->first[id] == 0)
+		h->first[id] = (uint16_t)h->n;
 	return true;
 }
 
@@ -98,7 +95,7 @@ seek(const struct head *h, const struct hdr *from, enum hdr_id id, struct str na
 struct hdr *
 head_get(const struct head *h, enum hdr_id id)
 {
-	struct hdr *f = h->first[id];
+	struct hdr *f = head_first(h, id);
 
 	return f == NULL || !f->gone ? f : seek(h, f + 1, id, STR_NONE);
 }
@@ -141,7 +138,7 @@ head_media_type(const struct head *h, struct str type)
 static unsigned
 remove_known(struct head *h, enum hdr_id id)
 {
-	struct hdr *f = h->first[id];
+	struct hdr *f = head_first(h, id);
 	unsigned n = 0;
 
 	for (; f != NULL && f < h->h + h->n; f++) {

@@ -76,10 +76,17 @@ struct head {
 	struct hdr *h;
 	uint32_t n, cap;
 	bool odd; /* a name with `_` is, or was, among them: it may stand for a known one */
-	struct hdr *first[HDR_ID_COUNT]; /* quick find; may point at a gone one: use head_get */
+	uint16_t first[HDR_ID_COUNT]; /* quick find: place + 1 in h; head_first */
 	struct hdr *trailers;
 	uint32_t n_trailers;
 };
+
+/* The first of that name, gone or not, or NULL. */
+static inline struct hdr *
+head_first(const struct head *h, enum hdr_id id)
+{
+	return h->first[id] > 0 ? &h->h[h->first[id] - 1] : NULL;
+}
 
 void head_init(struct head *h, struct ws *ws, bool request);
 /* Appends. False over the workspace limit. name and value are borrowed (must live in ws or be

@@ -20,7 +20,7 @@ static const struct str protocol_name = {"websocket", 9};
 static const struct hdr *
 field_of(const struct head *h, enum hdr_id id)
 {
-	return h->first[id];
+	return head_first(h, id);
 }
 
 bool
