@@ -80,6 +80,14 @@ str_ends(struct str s, struct str suffix)
 	return s.n >= suffix.n && str_eq(str_sub(s, s.n - suffix.n, s.n), suffix);
 }
 
+struct str
+str_sub(struct str s, size_t from, size_t to)
+{
+	to = MIN(to, s.n);
+	from = MIN(from, to);
+	return s.p == NULL ? s : str_n(s.p + from, to - from);
+}
+
 ssize_t
 str_chr(struct str s, char c)
 {

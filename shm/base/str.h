@@ -33,16 +33,10 @@ int str_cmp(struct str a, struct str b);  /* memcmp order, shorter first */
 bool str_starts(struct str s, struct str prefix);
 bool str_istarts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
-static inline struct str
-str_sub(struct str s, size_t from, size_t to) /* [from, to), clamped */
-{
-	to = MIN(to, s.n);
-	from = MIN(from, to);
-	return s.p == NULL ? s : str_n(s.p + from, to - from);
-}
-ssize_t str_chr(struct str s, char c);             /* index or -1 */
-ssize_t str_find(struct str s, struct str needle); /* index or -1 */
-struct str str_trim(struct str s);                 /* SP and HTAB at both ends (OWS) */
+struct str str_sub(struct str s, size_t from, size_t to); /* [from, to), clamped */
+ssize_t str_chr(struct str s, char c);                    /* index or -1 */
+ssize_t str_find(struct str s, struct str needle);        /* index or -1 */
+struct str str_trim(struct str s);                        /* SP and HTAB at both ends (OWS) */
 
 /* Cuts the next piece of *rest up to `sep`, which is dropped. Returns 1, or 0 when *rest was used
  * up (its pointer is NULL then). Empty pieces count: "a," has two, "" one, STR_NONE none. */

@@ -56,6 +56,7 @@ enum state {
 };
 
 struct conn {
+	struct conn *before;    /* made before it */
 	TAILQ_ENTRY(conn) node; /* of `idle` or `closed`, by state */
 	int fd;
 	enum state state;
@@ -75,6 +76,7 @@ struct counts {
 };
 
 static struct {
+	struct conn *newest; /* of all that were made */
 	unsigned connections, most, paths;
 	double rate, seconds, warmup;
 	const char *path;
@@ -187,8 +189,10 @@ conn_new(void)
 	if (c == NULL)
 		err(1, "calloc");
 	pace.made++;
-	conn_open(c); /* the epoll set or `closed` holds it now */
-} /* NOLINT(clang-analyzer-unix.Malloc): see the line above */
+	c->before = pace.newest;
+	pace.newest = c;
+	conn_open(c);
+}
 
 static void
 conn_connected(struct conn *c)

@@ -16,6 +16,8 @@ from tls import NAME, certificate, no_clients, s_client, site
 EXPLAINED = {
     "engine_problem": "of the scanner's openssl: it has no GOST",
     "RC4": "of the scanner's openssl: it has no RC4 to offer; that we refuse RC4 is tested below and by sslscan",
+    "sessionresumption_ticket": "of the scanner: it leaves its first connection at once, at times before the ticket that TLS 1.3 "
+                                "sends behind the handshake is there; test_tls_clients.py has resumption",
 }
 AEAD = ("GCM", "CHACHA20", "CCM", "TLS_AES", "TLS_CHACHA20")
 
