@@ -2,7 +2,10 @@
 """Three instances in network namespaces of their own, as three hosts would be, and one Redis. F-INST-01, F-INST-02,
 F-INST-03, F-CFG-03
 
-Needs root, and a kernel that lets it make namespaces; elsewhere the tests say so and are skipped."""
+Needs root, and a kernel that lets it make namespaces; elsewhere the tests say so and are skipped. The near ends are
+in a namespace too: a browser that another test drives drops all its connections where this machine's interfaces
+change."""
+import ctypes
 import os
 import shutil
 import subprocess
@@ -62,8 +65,26 @@ class Host:
         run("ip", "netns", "del", self.name)
 
 
+CLONE_NEWNET = 0x40000000
+
+
 @pytest.fixture
-def hosts():
+def network():
+    """This thread, and all that it starts, in a network of its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.unshare(CLONE_NEWNET) != 0:
+            pytest.skip(f"unshare: {os.strerror(ctypes.get_errno())}")
+        run("ip", "link", "set", "lo", "up")
+        yield
+    finally:
+        assert libc.setns(home, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        os.close(home)
+
+
+@pytest.fixture
+def hosts(network):
     if os.geteuid() != 0 or not shutil.which("ip"):
         pytest.skip("needs root and ip(8)")
     made = [Host(i) for i in range(3)]

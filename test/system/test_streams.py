@@ -172,6 +172,7 @@ def test_leaving_with_the_request(gateway, backend):
     gw = site(gateway, b)
     for version in ("1.0", "1.1"):
         with gw.client() as c:
+            c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # both in one segment
             c.send(f"GET /nc HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n")
             c.sock.shutdown(socket.SHUT_WR)
             assert c.closed()

@@ -501,7 +501,7 @@ def test_svid_rotated(site, secure, pki, svid, tmp_path):
     until(shown, 20, "the new certificate", step=0.1)
     assert len(origin.handshakes) == 2
     assert not origin.handshakes[-1].reused
-    assert gw.metric("gateway_upstream_connections_idle") == 1
+    until(lambda: gw.metric("gateway_upstream_connections_idle") == 1, 5, "the old connection to be closed")
 
 
 def test_svid_rotated_under_load(site, secure, pki, svid, tmp_path):
