@@ -189,8 +189,8 @@ static const struct field http2_rows[] = {
 	.def = "0",
 	.min = 0,
 	.max = 365 * FIELD_DAY,
-	.help = "A connection that was open for so long takes no more requests (GOAWAY); those "
-		"under way go on. 0: any age."},
+	.help = "A connection that was open for so long takes no more requests (GOAWAY), also "
+		"while none is under way; those that are go on. 0: any age."},
 };
 static const struct fields http2_fields = {
     .name = "http2",

@@ -69,6 +69,14 @@ conn_deadline_in(struct conn *c, uint64_t ms)
 }
 
 static void
+conn_deadline_set(struct conn *c)
+{
+	uint64_t ms = conn_state_ms(c);
+
+	conn_deadline_in(c, c->h2 ? conn_h2_deadline(c, ms) : ms);
+}
+
+static void
 conn_set_state(struct conn *c, enum conn_state to)
 {
 	struct metrics *m = c->w->metrics;
@@ -87,7 +95,7 @@ conn_set_state(struct conn *c, enum conn_state to)
 		list_unshift(&c->w->conns[to], &c->node); /* warm ones first */
 	else
 		list_push(&c->w->conns[to], &c->node);
-	conn_deadline_in(c, conn_state_ms(c));
+	conn_deadline_set(c);
 }
 
 /* What only a connection of its own has. */
@@ -152,7 +160,10 @@ conn_deadline(struct timer *t)
 		    c->wait == CONN_WAIT_BODY ? REASON_REQUEST_TIMEOUT : REASON_CLIENT_SLOW);
 		break;
 	default:
-		conn_close(c, false);
+		if (c->h2 && conn_h2_aged(c))
+			conn_deadline_set(c);
+		else
+			conn_close(c, false);
 	}
 }
 

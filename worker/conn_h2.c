@@ -22,7 +22,8 @@ struct conn_h2 {
 	struct conn *carrier;
 	struct list members; /* struct conn, by mate */
 	uint64_t since_ms;
-	bool said; /* why it was ended */
+	bool aging; /* the carrier's deadline is that of its age */
+	bool said;  /* why it was ended */
 };
 
 int
@@ -51,6 +52,44 @@ limits_of(const struct conf_listener *l)
 	};
 }
 
+/* --- age -------------------------------------------------------------------------------------- */
+
+static uint64_t
+age_most(const struct conn_h2 *f)
+{
+	return f->carrier->listener->conf->http2.max_age;
+}
+
+static bool
+too_old(const struct conn_h2 *f)
+{
+	return age_most(f) > 0 && clock_ms() - f->since_ms >= age_most(f);
+}
+
+uint64_t
+conn_h2_deadline(struct conn *c, uint64_t ms)
+{
+	struct conn_h2 *f = c->h2;
+	uint64_t left;
+
+	f->aging = false;
+	if (age_most(f) == 0 || f->h2.noticed)
+		return ms;
+	left = too_old(f) ? 1 : f->since_ms + age_most(f) - clock_ms();
+	f->aging = ms == 0 || left < ms;
+	return f->aging ? left : ms;
+}
+
+bool
+conn_h2_aged(struct conn *c)
+{
+	struct conn_h2 *f = c->h2;
+
+	if (f->aging && too_old(f)) /* a reload may have allowed it more since */
+		h2_conn_drain(&f->h2);
+	return f->aging;
+}
+
 /* --- members ---------------------------------------------------------------------------------- */
 
 static void
@@ -61,14 +100,6 @@ member_event(struct xchg *x)
 	CHECK_MAGIC(m, CONN_MAGIC);
 	if (m->req)
 		req_run(m->req);
-}
-
-static bool
-too_old(const struct conn_h2 *f)
-{
-	uint64_t most = f->carrier->listener->conf->http2.max_age;
-
-	return most > 0 && clock_ms() - f->since_ms >= most;
 }
 
 /* The first frame of a request: its head may not be whole yet. */

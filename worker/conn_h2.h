@@ -31,6 +31,11 @@ void conn_h2_end(struct conn *c);
 /* Its stream will be ended as one that was not looked at: the client may send it again. False: it
  * is no member, or has its answer's head. */
 bool conn_h2_refuse(struct req *r) NODISCARD;
+/* In so many ms it is due, 0 for never: or before, when it is as old as it may be. */
+uint64_t conn_h2_deadline(struct conn *c, uint64_t ms);
+/* It is due. True: by its age, and it was told that there will be no more requests; it goes on
+ * until it has none. */
+bool conn_h2_aged(struct conn *c);
 /* A member's request is over. */
 void conn_h2_leave(struct conn *member);
 /* Nothing waits to go out, or to be told: an idle carrier may be closed. */

@@ -521,6 +521,49 @@ def test_max_age(gateway, server):
     until(lambda: gw.metric("gateway_client_connections") == 0)
 
 
+def test_max_age_at_rest(gateway, backend):
+    """R-5.4: past http2.max_age a connection without requests is told so too, by notice, PING and GOAWAY, and closed. What
+    was on its way when the notice came is answered."""
+    gw = site(gateway, backend(), settings='http2 = { max_age = "700ms"; };')
+    began = time.monotonic()
+    with http2.Client(gw.address) as quiet, http2.Client(gw.address, auto=False) as late:
+        late.settings(flags=http2.ACK)
+        for c in (quiet, late):
+            assert c.ask("GET", "/1/x").status == 200 and not c.goaway
+        notice = late.wait_type(GOAWAY)
+        assert time.monotonic() >= began + 0.7
+        assert notice.last == (1 << 31) - 1 and notice.code == NO_ERROR
+        assert late.ask("GET", "/1/x").status == 200
+        assert late.closed() and late.goaway.last == 3
+        assert quiet.closed()
+        assert [f.last for f in quiet.seen if f.type == GOAWAY] == [(1 << 31) - 1, 1] and quiet.goaway.code == NO_ERROR
+    until(lambda: gw.metric("gateway_client_connections") == 0)
+
+
+def test_max_age_under_way(gateway, server):
+    """R-5.4: a connection whose one request goes on for longer than http2.max_age is told meanwhile, and not cut."""
+    gate, came = threading.Event(), threading.Event()
+    gw = site(gateway, two=server(hold(gate, came)), settings='http2 = { max_age = "500ms"; };')
+    with http2.Client(gw.address) as c:
+        slow = c.begin("GET", "/2/slow")
+        assert c.wait_type(GOAWAY).last == (1 << 31) - 1
+        assert c.wait_type(GOAWAY).last == slow
+        gate.set()
+        answer = c.take(slow)
+        assert answer.body.endswith(b"def") and answer.ended and c.closed()
+
+
+def test_max_age_by_reload(gateway, backend):
+    """R-5.4: a connection goes by the http2.max_age in force when its time has come."""
+    gw = site(gateway, backend(), settings='http2 = { max_age = "3s"; };')
+    began = time.monotonic()
+    with http2.Client(gw.address) as c:
+        assert c.ask("GET", "/1/x").status == 200
+        gw.reload(CONF, settings='http2 = { max_age = "4s"; };')
+        assert c.closed() and c.goaway.code == NO_ERROR
+        assert time.monotonic() >= began + 4
+
+
 @pytest.mark.parametrize("bye", [False, True], ids=["silent", "said-goaway"])
 def test_notice_has_an_end(gateway, backend, bye):
     """R-5.4, R-7.1: a client that never answers the PING behind the notice, or said GOAWAY before it came, gets the
