@@ -100,20 +100,20 @@ forward_append(struct head *h, enum hdr_id id, struct str more)
 {
 	const struct hdr *f = head_get(h, id);
 	struct str all = more;
-	bool wire = true; /* `more` is made here, of what was checked */
+	bool checked = true; /* `more` is made here, of what was checked */
 
 	if (f) {
-		wire = f->wire;
+		checked = f->checked;
 		all = f->value;
 		while ((f = head_next(h, f))) {
-			wire = wire && f->wire;
+			checked = checked && f->checked;
 			all = ws_cat(h->ws, 3, (struct str[]){all, STR(", "), f->value});
 		}
 		all = ws_cat(h->ws, 3, (struct str[]){all, STR(", "), more});
 		head_remove_id(h, id);
 	}
 	if (head_add_made(h, id, all))
-		h->h[h->n - 1].wire = wire;
+		h->h[h->n - 1].checked = checked;
 }
 
 static void
@@ -186,7 +186,7 @@ forward_make_host(struct req *r)
 		host = s->host_value;
 	if (f) {
 		f->value = host;
-		f->wire = false;
+		f->checked = false;
 	} else {
 		head_add_id(&r->in, HDR_HOST, host);
 	}
@@ -203,7 +203,7 @@ set_id(struct req *r, struct head *h)
 	if (!head_set(h, r->gen->s->http.request_id_header, r->id))
 		return;
 	f = &h->h[h->n - 1];
-	f->wire = f->id != HDR_OTHER; /* of a name of the user's own the writer looks at both */
+	f->checked = f->id != HDR_OTHER; /* of a name of the user's own the writer looks at both */
 	f->literal = f->id == HDR_OTHER;
 }
 
@@ -234,7 +234,7 @@ forward_host(struct req *r, struct str endpoint_host)
 		return;
 	if ((s && s->host == HOST_ENDPOINT) || f->value.n == 0 || r->host_made == NULL) {
 		f->value = endpoint_host;
-		f->wire = false;
+		f->checked = false;
 		r->host_made = endpoint_host.p;
 	}
 }

@@ -221,7 +221,7 @@ read_field(struct head *h, uint32_t count, struct str line, enum reason *why_r)
 	    !head_add_as(h, id, name, str_trim(str_n(line.p + n + 1, line.n - name.n - 3))))
 		return refuse(REASON_HEADERS_TOO_LARGE, why_r);
 	f = &h->h[h->n - 1];
-	f->wire = true; /* h1_scan has seen every octet of the value */
+	f->checked = true; /* h1_scan has seen every octet of the value */
 	if (h->request && h->first[id] != h->n && (hdr_flags(id) & HDR_ONCE) != 0)
 		return refuse(id == HDR_HOST ? REASON_BAD_HOST : REASON_BAD_HEADER, why_r);
 	return 1;

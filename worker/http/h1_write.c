@@ -86,7 +86,7 @@ is_ours(unsigned id)
 static bool
 is_fit(const struct hdr *f)
 {
-	if (f->wire)
+	if (f->checked)
 		return true;
 	/* Known names are in the table. */
 	return (f->id != HDR_OTHER || octet_token(f->name)) && octet_text(f->value);

@@ -244,11 +244,12 @@ regular(struct h2_stream *s, const struct h2_known *k, struct str name, struct s
 		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
 	if (s->trailing)
 		return never_trails(id, n) ||
-		       add_trailer(h,
-			   &(struct hdr){.name = n, .value = v, .id = (uint16_t)id, .wire = true});
+		       add_trailer(
+			   h, &(struct hdr){
+				  .name = n, .value = v, .id = (uint16_t)id, .checked = true});
 	if (id != HDR_OTHER ? !head_add_id(h, id, v) : !head_add_other(h, n, v))
 		return h2_refuse(s, REASON_HEADERS_TOO_LARGE);
-	h->h[h->n - 1].wire = true;
+	h->h[h->n - 1].checked = true;
 	h->h[h->n - 1].literal = literal;
 	return 1;
 }

@@ -22,7 +22,7 @@ add(struct head *h, enum hdr_id id, struct str value)
 {
 	if (!head_add_id(h, id, value))
 		return false;
-	h->h[h->n - 1].wire = true;
+	h->h[h->n - 1].checked = true;
 	return true;
 }
 
@@ -242,11 +242,11 @@ put_list(struct h2_nv *v, size_t *n, const struct head *h, const struct hdr *lis
 			continue;
 		if (f->id != HDR_OTHER)
 			name = hdr_name(f->id);
-		else if (!f->wire && !octet_token(name))
+		else if (!f->checked && !octet_token(name))
 			return -1;
-		else if (!f->wire || !lowered)
+		else if (!f->checked || !lowered)
 			name = lower(h->ws, name);
-		if (name.p == NULL || (!f->wire && !octet_text(f->value)))
+		if (name.p == NULL || (!f->checked && !octet_text(f->value)))
 			return -1;
 		v[(*n)++] = (struct h2_nv){.name = name,
 		    .value = f->value,

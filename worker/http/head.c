@@ -75,7 +75,7 @@ head_add_made(struct head *h, enum hdr_id id, struct str value)
 {
 	if (!head_add_id(h, id, value))
 		return false;
-	h->h[h->n - 1].wire = true;
+	h->h[h->n - 1].checked = true;
 	return true;
 }
 

@@ -37,8 +37,8 @@ struct hdr {
 	struct str name, value;
 	uint16_t id;  /* enum hdr_id */
 	bool gone;    /* removed; writers skip it */
-	bool wire;    /* its octets were checked by the codec that read them, or are made of such as
-			 were; whoever changes it clears this */
+	bool checked; /* no octet is amiss: the codec that read them saw to that, or they are made
+		       * of such; whoever changes it clears this */
 	bool literal; /* in no table of HPACK, here or further on (RFC 7541 6.2.3, 7.1.3) */
 };
 
