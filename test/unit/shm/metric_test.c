@@ -288,6 +288,36 @@ sizes_that_do_not_fit(void **state)
 	assert_int_not_equal(metric_layout(SLOTS, ROWS), metric_layout(SLOTS + 1, ROWS));
 }
 
+/* Sums look at no slot that no process ever had: its memory is not there yet. What a slot that
+ * began counted, before or after, is in them. */
+static void
+slots_that_never_began_are_left_out(void **state)
+{
+	uint32_t row = metric_row(m[0], METRIC_ROUTE, 7, 1);
+	uint64_t buckets[METRIC_BUCKETS], us;
+
+	(void)state;
+	for (unsigned slot = 0; slot < SLOTS; slot++) {
+		metric_add(m[slot], M_PROC_REQUESTS, 1 + slot);
+		metric_reason(m[slot], REASON_NO_ROUTE);
+		metric_row_add(m[slot], row, M_ROUTE_R_2XX, 1);
+		metric_row_observe(m[slot], row, H_R_DURATION, 1);
+	}
+	for (unsigned n = 0; n <= SLOTS + 1; n++) {
+		unsigned of = MIN(n, SLOTS); /* never past the last */
+
+		metric_region_begun(&region, n);
+		assert_int_equal(metric_sum(reader, M_PROC_REQUESTS), of * (of + 1) / 2);
+		assert_int_equal(metric_reason_sum(reader, REASON_NO_ROUTE), of);
+		assert_int_equal(metric_row_sum(reader, row, M_ROUTE_R_2XX), of);
+		metric_row_histogram(reader, row, H_R_DURATION, buckets, &us);
+		assert_int_equal(buckets[0], of);
+		assert_int_equal(us, of);
+		assert_int_equal(
+		    metric_slot(reader, SLOTS - 1, M_PROC_REQUESTS), n < SLOTS ? 0 : SLOTS);
+	}
+}
+
 static void
 keys_of_another_version(void **state)
 {
@@ -335,6 +365,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(processes_count_exactly, setup, teardown),
     TEST_WITH(a_killed_process_keeps_what_it_counted, setup, teardown),
     TEST_WITH(sizes_that_do_not_fit, setup, teardown),
+    TEST_WITH(slots_that_never_began_are_left_out, setup, teardown),
     TEST_WITH(keys_of_another_version, setup, teardown),
     TEST(tables_are_complete),
 };
