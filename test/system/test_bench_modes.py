@@ -131,6 +131,16 @@ def test_factor_is_to_the_gateway_that_changes_as_the_other_does():
     assert modes.factors(samples) == {"lock and reloads": 10, "lock, no changes": 4}
 
 
+def test_row_of_the_other_design_says_what_its_locks_and_reloads_cost():
+    """F-PERF-03: the mean of waits for a lock, and of the milliseconds of a reload."""
+    modes = program("modes")
+    run = {"rps": 10, "p50": 1, "p99": 2, "cpu_us": 3, "busy": .5, "changes": 10, "errors": 1}
+    runs = [{**run, "said": (100, 300, 4, 200)}, {**run, "said": (0, 0, 2, 200)}]
+    got = dict(zip(modes.HEADS, modes.row("lock", runs)))
+    assert (got["waits/lock"], got["reloads"], got["ms each"], got["errors"]) == (1.5, 4, 75, 2)
+    assert modes.row("gateway", [run])[7:] == [None, None, None, 1]
+
+
 # --- pace.c ---------------------------------------------------------------------------------------
 def pace(port, *more):
     tool = BUILD / "test/bench/pace"
@@ -237,6 +247,39 @@ def test_locked_takes_a_lock_for_each_request_and_reloads(options):
             process.terminate()
             words = process.communicate(timeout=10)[0].split()
             release(port)
-    locks, reloads = int(words[0]), int(words[7])
-    assert reloads == 2
+    locks, reloads, took = (int(words[i]) for i in (0, 7, 10))
+    assert reloads == 2 and took < 10_000
     assert locks == want[0]  # 404s need none, and nobody else held it
+
+
+def test_locked_leaves_half_of_the_time_to_requests():
+    """F-PERF-03: where changes come faster than it can read all routes, it still serves."""
+    tool = BUILD / "test/bench/locked"
+    if not tool.exists():
+        pytest.skip("the tools of the benchmark are not built")
+    port, stop = free_port(), threading.Event()
+    with Origin() as origin, RedisServer() as redis:
+        client = redis.client()
+        client.hset("routes", mapping={f"/a/{i}/16": origin.port for i in range(50_000)})
+
+        def change():
+            while not stop.wait(.001):
+                client.publish("routes", "changed")
+        process = subprocess.Popen([tool, "-n", str(port), str(redis.port)], stdout=subprocess.PIPE, text=True)
+        changes = threading.Thread(target=change)
+        try:
+            until(lambda: loads.listening(port), 10, "locked")
+            changes.start()
+            began = time.monotonic()
+            with Client(("127.0.0.1", port), timeout=10) as http:
+                while time.monotonic() < began + 2:
+                    assert http.ask("GET", "/a/7/16").status == 200
+            took = time.monotonic() - began
+        finally:
+            stop.set()
+            changes.join()
+            process.terminate()
+            words = process.communicate(timeout=10)[0].split()
+            release(port)
+    assert int(words[7]) > 3
+    assert int(words[10]) / 1000 < .6 * took + .5  # the first was before
