@@ -123,7 +123,7 @@ bench:
 	@$(MAKE) all bench-tools
 	@$(if $(filter $(PGO_BUILD)/gateway,$(BENCH_PROGRAM)),$(MAKE) pgo)
 	@rc=0; test/bench/bench --build $(BUILD) --program $(BENCH_PROGRAM) $(BENCH_ARGS) || rc=1; \
-	test/bench/changes --build $(BUILD) $(CHANGES_ARGS) || rc=1; \
+	test/bench/changes --build $(BUILD) --program $(BENCH_PROGRAM) $(CHANGES_ARGS) || rc=1; \
 	test/bench/load --build $(BUILD) $(LOAD_ARGS) || rc=1; \
 	for p in $(BENCH_MORE); do \
 		test/bench/$$p --build $(BUILD) --program $(BENCH_PROGRAM) $(MORE_ARGS) || rc=1; \
@@ -136,7 +136,8 @@ $(BENCH_MORE:%=bench-%): bench-%:
 bench-changes:
 	@contrib/deps run build test bench
 	@$(MAKE) all bench-tools
-	@test/bench/changes --build $(BUILD) $(CHANGES_ARGS)
+	@$(if $(filter $(PGO_BUILD)/gateway,$(BENCH_PROGRAM)),$(MAKE) pgo)
+	@test/bench/changes --build $(BUILD) --program $(BENCH_PROGRAM) $(CHANGES_ARGS)
 bench-load:
 	@contrib/deps run build bench
 	@$(MAKE) all bench-tools

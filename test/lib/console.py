@@ -126,12 +126,12 @@ class Fleet:
     """n gateways on one machine, all listening to one console; "@redis@" in the configuration is the redis
     group's inside, given by the server."""
 
-    def __init__(self, config, n=3, redis="", workers=4, **words):
+    def __init__(self, config, n=3, redis="", workers=4, gateway=Gateway, **words):
         self.gateways = []
         for i in range(n):
             name = f"gw{i}"
             text = f'workers = {workers};\ninstance = "{name}";\nredis = {{ {redis} }};\n' + config
-            self.gateways.append(Gateway(text, **words))
+            self.gateways.append(gateway(text, **words))
             self.gateways[-1].instance = name
 
     def __enter__(self):

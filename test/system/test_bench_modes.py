@@ -4,6 +4,7 @@ and locked.c by themselves. S-NF-3, F-PERF-03, G-SC-003, G-SC-004"""
 import importlib.machinery
 import importlib.util
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -139,6 +140,18 @@ def test_row_of_the_other_design_says_what_its_locks_and_reloads_cost():
     got = dict(zip(modes.HEADS, modes.row("lock", runs)))
     assert (got["waits/lock"], got["reloads"], got["ms each"], got["errors"]) == (1.5, 4, 75, 2)
     assert modes.row("gateway", [run])[7:] == [None, None, None, 1]
+
+
+def test_changes_are_measured_with_the_program_that_was_asked_for(tmp_path):
+    """F-PERF-02: the package's build, or another; where there is none, that is said."""
+    changes = program("changes")
+    gw = changes.gateways_of(tmp_path / "gateway")("routes = ();")
+    assert gw.binary == tmp_path / "gateway"
+    release(gw.port)
+    shutil.rmtree(gw.dir)
+    done = subprocess.run([BENCH / "changes", "--build", BUILD, "--program", tmp_path / "none"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "wrk" in done.stderr or f"there is no {tmp_path}/none" in done.stderr
 
 
 # --- pace.c ---------------------------------------------------------------------------------------
