@@ -150,20 +150,6 @@ loop_mod(struct loop *l, struct watch *w, uint32_t events)
 	return w->events == events ? 1 : control(l, EPOLL_CTL_MOD, w, w->fd, events);
 }
 
-static bool
-fetched_has(const struct fetched *f, const struct watch *w)
-{
-	for (int i = f->at; i < f->n; i++)
-		if (f->events[i].data.ptr == w)
-			return true;
-	return false;
-}
-
-bool
-loop_pending(const struct loop *l, const struct watch *w)
-{
-	return fetched_has(w->urgent ? &l->urgents : &l->all, w);
-}
 
 void
 loop_del(struct loop *l, struct watch *w)
@@ -182,9 +168,10 @@ loop_forget(struct loop *l, struct watch *w)
 
 	w->fd = -1;
 	w->events = 0;
-	for (int i = f->at; i < f->n; i++)
+	for (int i = f->at; w->due && i < f->n; i++)
 		if (f->events[i].data.ptr == w)
 			f->events[i].data.ptr = NULL;
+	w->due = false;
 }
 
 void
@@ -287,6 +274,18 @@ run_soon(struct loop *l)
 		run_list(l, &l->soon);
 }
 
+/* Marks them all at once: what owners keep beside their watch is on its way into the cache when its
+ * turn comes. */
+static void
+fetched_set(struct fetched *f, int n)
+{
+	BUG_ON(n < 0 && errno != EINTR);
+	f->at = 0;
+	f->n = MAX(n, 0);
+	for (int i = 0; i < f->n; i++)
+		((struct watch *)f->events[i].data.ptr)->due = true;
+}
+
 static void
 run_ahead(struct fetched *f, int until)
 {
@@ -307,8 +306,10 @@ run_batch(struct loop *l, struct fetched *f, int until)
 		struct epoll_event *ev = &f->events[f->at++];
 		struct watch *w = ev->data.ptr;
 
-		if (w != NULL)
-			w->fn(w, ev->events);
+		if (w == NULL)
+			continue;
+		w->due = false;
+		w->fn(w, ev->events);
 	}
 	run_soon(l);
 }
@@ -320,10 +321,7 @@ run_urgent(struct loop *l)
 
 	if (likely(l->urgent.fd < 0))
 		return;
-	f->at = 0;
-	f->n = epoll_wait(l->urgent.fd, f->events, LOOP_URGENT, 0);
-	BUG_ON(f->n < 0 && errno != EINTR);
-	f->n = MAX(f->n, 0);
+	fetched_set(f, epoll_wait(l->urgent.fd, f->events, LOOP_URGENT, 0));
 	run_batch(l, f, f->n);
 	f->n = f->at = 0;
 }
@@ -343,14 +341,10 @@ run_events(struct loop *l)
 void
 loop_turn(struct loop *l, int max_wait_ms)
 {
-	int n;
-
 	CHECK_MAGIC(l, LOOP_MAGIC);
 	BUG_ON(l->busy); /* a turn within a turn would hand out events twice */
-	n = epoll_wait(l->epfd, l->events, LOOP_EVENTS, wait_ms(l, max_wait_ms));
-	BUG_ON(n < 0 && errno != EINTR);
+	fetched_set(&l->all, epoll_wait(l->epfd, l->events, LOOP_EVENTS, wait_ms(l, max_wait_ms)));
 	l->busy = true;
-	l->all.n = MAX(n, 0);
 	l->turns++;
 	clock_tick();
 	if (l->turn_fn != NULL)

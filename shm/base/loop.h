@@ -22,6 +22,7 @@ struct loop;
 struct watch {
 	int fd;      /* -1: not added */
 	bool urgent; /* before it is added: handed out ahead of those that are not */
+	bool due;    /* the loop's: an event for it was fetched and is still to be handed out */
 	uint32_t events;
 	void (*fn)(struct watch *w, uint32_t events);
 	/* NULL, or what may be done before any owner of the batch is called. Returns the events
@@ -56,7 +57,11 @@ void loop_del(struct loop *l, struct watch *w);
  * of the epoll set, which saves a call. */
 void loop_forget(struct loop *l, struct watch *w);
 /* Has an event for it been fetched that is still to be handed out this turn? */
-bool loop_pending(const struct loop *l, const struct watch *w);
+static inline bool
+loop_pending(const struct watch *w)
+{
+	return w->due;
+}
 
 void defer_init(struct defer *d, void (*fn)(struct defer *d));
 void loop_defer(struct loop *l, struct defer *d); /* harmless when already waiting */

@@ -245,7 +245,7 @@ pool_get(struct pool *p, const struct pool_id *id, bool careful)
 		pool_take(p, c);
 		/* An event that is still to be handed out: octets that came unasked would be taken
 		 * for the answer to the next request. */
-		look = careful || loop_pending(p->up->loop, &c->h1.stream.watch);
+		look = careful || loop_pending(&c->h1.stream.watch);
 		if (c->incarnation == id->incarnation &&
 		    (!look || stream_idle_ok(&c->h1.stream) == 1)) {
 			c->h1.stream.on_event = h1_conn_event;
