@@ -60,6 +60,30 @@ str_fold8(uint64_t w)
 	return w | ((from_a & ~above_z & ~w & tops) >> 2);
 }
 
+/* Copies s to p, where there is room for it; returns the place behind. Short ones, which most are,
+ * as two words that may lie over each other, without a call. */
+static inline char *
+str_put(char *p, struct str s)
+{
+	if (s.n > 32) {
+		memcpy(p, s.p, s.n);
+	} else if (s.n >= 16) {
+		memcpy(p, s.p, 16);
+		memcpy(p + s.n - 16, s.p + s.n - 16, 16);
+	} else if (s.n >= 8) {
+		memcpy(p, s.p, 8);
+		memcpy(p + s.n - 8, s.p + s.n - 8, 8);
+	} else if (s.n >= 4) {
+		memcpy(p, s.p, 4);
+		memcpy(p + s.n - 4, s.p + s.n - 4, 4);
+	} else if (s.n > 0) {
+		p[0] = s.p[0];
+		p[s.n / 2] = s.p[s.n / 2];
+		p[s.n - 1] = s.p[s.n - 1];
+	}
+	return p + s.n;
+}
+
 char *str_z(struct str s); /* malloc'ed, terminated copy; the caller frees */
 
 /* Levenshtein distance, for "did you mean"; at most 64 octets of each are looked at. */

@@ -8,15 +8,13 @@
 
 #include <stdarg.h>
 
-#include "shm/base/asan.h"
 #include "shm/base/bug.h"
 
-#define WS_ALIGN         16
 #define WS_DEFAULT_BLOCK 4064 /* with malloc's and our own header just under a page */
 
 struct ws_block {
 	struct ws_block *next;
-	size_t used, cap;
+	size_t cap;
 	alignas(WS_ALIGN) char data[];
 };
 
@@ -85,6 +83,24 @@ block_from_pool(struct ws_pool *pool)
 	return b;
 }
 
+size_t
+ws_used(const struct ws *ws)
+{
+	return ws->block == NULL ? 0 : ws->past + (size_t)(ws->at - ws->block->data);
+}
+
+/* The current block's end, or where the limit is. */
+static void
+set_end(struct ws *ws)
+{
+	struct ws_block *b = ws->block;
+	size_t left = ws->limit - MIN(ws->limit, ws_used(ws));
+
+	ws->end = b == NULL ? ws->at : b->data + b->cap;
+	if (ws->limit != 0 && left < (size_t)(ws->end - ws->at))
+		ws->end = ws->at + left;
+}
+
 /* A block with room for at least n becomes the newest. */
 static int
 block_push(struct ws *ws, size_t n)
@@ -102,51 +118,49 @@ block_push(struct ws *ws, size_t n)
 		b->cap = size;
 		MEM_POISON(b->data, b->cap);
 	}
-	b->used = 0;
+	ws->past = ws_used(ws);
 	b->next = ws->block;
 	ws->block = b;
+	ws->at = b->data;
+	set_end(ws);
 	return 1;
 }
 
-static inline void *
+/* From the current block, whatever the limit, or else from another. */
+static void *
 take(struct ws *ws, size_t n, size_t align)
 {
 	struct ws_block *b = ws->block;
-	size_t at = b == NULL ? 0 : ALIGN_UP(b->used, align);
+	size_t room = b == NULL ? 0 : (size_t)(b->data + b->cap - ws->at);
+	size_t pad = -(uintptr_t)ws->at & (align - 1);
 	char *p;
 
-	if (b == NULL || at > b->cap || n > b->cap - at) {
+	if (b == NULL || n > room || pad > room - n) {
 		if (block_push(ws, n) < 0)
 			return NULL;
-		b = ws->block;
-		at = 0;
+		pad = 0;
 	}
-	ws->used += at + n - b->used;
-	b->used = at + n;
-	p = b->data + at;
+	p = ws->at + pad;
+	ws->at = p + n;
+	ws->end = MAX(ws->end, ws->at);
 	MEM_UNPOISON(p, n);
 	return p;
 }
 
-static inline void *
-take_limited(struct ws *ws, size_t n, size_t align)
+void *
+ws_take_more(struct ws *ws, size_t n, size_t align)
 {
 	bool over = n > SIZE_MAX / 4;
+	size_t used = ws_used(ws);
 	void *p = NULL;
 
 	if (ws->limit != 0)
-		over = over || ws->used > ws->limit || n > ws->limit - ws->used;
+		over = over || used > ws->limit || n > ws->limit - used;
 	if (!over)
 		p = take(ws, n, align);
 	if (p == NULL)
 		ws->overflow = true;
 	return p;
-}
-
-void *
-ws_alloc(struct ws *ws, size_t n)
-{
-	return take_limited(ws, n, WS_ALIGN);
 }
 
 void *
@@ -157,16 +171,10 @@ ws_zalloc(struct ws *ws, size_t n)
 	return p == NULL ? NULL : memset(p, 0, n);
 }
 
-char *
-ws_bytes(struct ws *ws, size_t n)
-{
-	return take_limited(ws, n, 1);
-}
-
 struct str
 ws_str(struct ws *ws, struct str s)
 {
-	char *p = take_limited(ws, s.n + 1, 1);
+	char *p = ws_bytes(ws, s.n + 1);
 
 	if (p == NULL)
 		return STR_NONE;
@@ -179,20 +187,17 @@ ws_str(struct ws *ws, struct str s)
 struct str
 ws_cat(struct ws *ws, unsigned n, const struct str *parts)
 {
-	size_t len = 0, at = 0;
-	char *p;
+	size_t len = 0;
+	char *p, *end;
 
 	for (unsigned i = 0; i < n; i++)
 		len += parts[i].n;
-	p = ws_bytes(ws, len + 1);
+	p = end = ws_bytes(ws, len + 1);
 	if (p == NULL)
 		return STR_NONE;
-	for (unsigned i = 0; i < n; i++) {
-		if (parts[i].n > 0)
-			memcpy(p + at, parts[i].p, parts[i].n);
-		at += parts[i].n;
-	}
-	p[len] = '\0';
+	for (unsigned i = 0; i < n; i++)
+		end = str_put(end, parts[i]);
+	*end = '\0';
 	return str_n(p, len);
 }
 
@@ -232,11 +237,7 @@ struct ws_mark
 ws_mark(const struct ws *ws)
 {
 	return (struct ws_mark){
-	    .block = ws->block,
-	    .block_used = ws->block == NULL ? 0 : ws->block->used,
-	    .used = ws->used,
-	    .cleanups = ws->cleanups,
-	};
+	    .block = ws->block, .at = ws->at, .past = ws->past, .cleanups = ws->cleanups};
 }
 
 static void
@@ -262,11 +263,11 @@ ws_reset(struct ws *ws, struct ws_mark mark)
 		ws->block = b->next;
 		block_release(ws, b);
 	}
-	if (ws->block != NULL) {
-		MEM_POISON(ws->block->data + mark.block_used, ws->block->cap - mark.block_used);
-		ws->block->used = mark.block_used;
-	}
-	ws->used = mark.used;
+	ws->at = mark.at;
+	ws->past = mark.past;
+	set_end(ws);
+	if (ws->block != NULL)
+		MEM_POISON(ws->at, (size_t)(ws->block->data + ws->block->cap - ws->at));
 }
 
 void

@@ -7,6 +7,7 @@
 #ifndef GW_WS_H
 #define GW_WS_H
 
+#include "shm/base/asan.h"
 #include "shm/base/base.h"
 #include "shm/base/str.h"
 
@@ -27,14 +28,16 @@ struct ws_pool {
 struct ws {
 	struct ws_pool *pool;        /* NULL: blocks come from malloc */
 	struct ws_block *block;      /* current, newest first */
-	size_t used, limit;          /* payload bytes over all blocks; limit 0 = none */
+	char *at, *end;              /* what is free in it, no more than the limit allows */
+	size_t past, limit;          /* payload bytes in the others; over all, 0 = none */
 	bool overflow;               /* sticky */
 	struct ws_cleanup *cleanups; /* newest first */
 };
 
 struct ws_mark {
 	struct ws_block *block;
-	size_t block_used, used;
+	char *at;
+	size_t past;
 	struct ws_cleanup *cleanups;
 };
 
@@ -47,10 +50,37 @@ void ws_init(struct ws *ws, struct ws_pool *pool, size_t limit); /* allocates no
 /* runs clean-ups newest first, returns all blocks; ws can be used again */
 void ws_free(struct ws *ws);
 
+size_t ws_used(const struct ws *ws); /* payload bytes over all blocks */
+
+#define WS_ALIGN 16
+void *ws_take_more(struct ws *ws, size_t n, size_t align); /* for ws_take alone */
+
+static inline void *
+ws_take(struct ws *ws, size_t n, size_t align)
+{
+	size_t room = (size_t)(ws->end - ws->at), pad = -(uintptr_t)ws->at & (align - 1);
+	char *p;
+
+	if (unlikely(n >= room || pad > room - n))
+		return ws_take_more(ws, n, align);
+	p = ws->at + pad;
+	ws->at = p + n;
+	MEM_UNPOISON(p, n);
+	return p;
+}
+
 /* 16-byte aligned, not zeroed; NULL over the limit (sticky) */
-void *ws_alloc(struct ws *ws, size_t n);
+static inline void *
+ws_alloc(struct ws *ws, size_t n)
+{
+	return ws_take(ws, n, WS_ALIGN);
+}
 void *ws_zalloc(struct ws *ws, size_t n); /* zeroed */
-char *ws_bytes(struct ws *ws, size_t n);  /* unaligned */
+static inline char *
+ws_bytes(struct ws *ws, size_t n) /* unaligned */
+{
+	return ws_take(ws, n, 1);
+}
 /* copy, also terminated with NUL beyond n; STR_NONE over the limit */
 struct str ws_str(struct ws *ws, struct str s);
 struct str ws_printf(struct ws *ws, const char *fmt, ...) PRINTF(2, 3);

@@ -85,7 +85,7 @@ percent(void **state)
 	ws_init(&ws, NULL, 0);
 	assert_int_equal(enc_unpercent(in, &ws, &out), 1);
 	assert_ptr_equal(out.p, in.p); /* nothing to decode, nothing copied */
-	assert_int_equal(ws.used, 0);
+	assert_int_equal(ws_used(&ws), 0);
 	assert_int_equal(enc_unpercent(STR("/a%20b%2Fc%00d%zz"), &ws, &out), -1);
 	assert_int_equal(enc_unpercent(STR("%41/a%20b%2fc%00d%FF"), &ws, &out), 1);
 	assert_str(out, "A/a b/c\0d\xff");

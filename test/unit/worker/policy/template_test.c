@@ -170,7 +170,8 @@ memory_has_an_end(void **state)
 	(void)state;
 	assert_int_equal(
 	    template_compile(STR("{client.ip} and {id}"), &kit.ws, &t, &bad, &error), 1);
-	kit.r.ws.limit = kit.r.ws.used;
+	ws_free(&kit.r.ws);
+	ws_init(&kit.r.ws, NULL, 1);
 	assert_null(template_eval(t, &kit.r, TEMPLATE_FIELD).p);
 }
 
