@@ -164,11 +164,7 @@ ip4_text(const uint8_t ip[4], char out[16])
 	char *p = out;
 
 	for (unsigned i = 0; i < 4; i++) {
-		if (ip[i] >= 100)
-			*p++ = (char)('0' + ip[i] / 100);
-		if (ip[i] >= 10)
-			*p++ = (char)('0' + ip[i] / 10 % 10);
-		*p++ = (char)('0' + ip[i] % 10);
+		p += num_u64_text(ip[i], p);
 		*p++ = '.';
 	}
 	*--p = '\0';
@@ -279,11 +275,14 @@ addr_kept_set(struct addr_kept *k, const struct addr *a)
 void
 addr_kept_get(const struct addr_kept *k, struct addr *a_r)
 {
-	*a_r = (struct addr){.family = k->family, .port = k->port};
+	a_r->family = k->family;
+	a_r->port = k->port;
 	if (k->family != AF_UNIX)
 		memcpy(a_r->ip, k->ip, sizeof(k->ip));
 	else if (k->path != NULL)
 		memcpy(a_r->path, k->path, strlen(k->path) + 1);
+	else
+		a_r->path[0] = '\0';
 }
 
 void

@@ -131,8 +131,8 @@ put_digits(char **p, unsigned v, unsigned n, char after)
 	*p += n + 1;
 }
 
-void
-clock_rfc3339(uint64_t wall_us, char out[25])
+static void
+rfc3339_second(uint64_t wall_us, char out[20])
 {
 	struct date d = date_of(wall_us);
 
@@ -142,6 +142,20 @@ clock_rfc3339(uint64_t wall_us, char out[25])
 	put_digits(&out, d.hour, 2, ':');
 	put_digits(&out, d.minute, 2, ':');
 	put_digits(&out, d.second, 2, '.');
+}
+
+void
+clock_rfc3339(uint64_t wall_us, char out[25])
+{
+	static uint64_t second; /* whose text is kept: many lines are of one */
+	static char text[20];
+
+	if (unlikely(wall_us / US_PER_SEC != second || text[0] == '\0')) {
+		second = wall_us / US_PER_SEC;
+		rfc3339_second(wall_us, text);
+	}
+	memcpy(out, text, sizeof(text));
+	out += sizeof(text);
 	put_digits(&out, (unsigned)(wall_us % US_PER_SEC / 1000), 3, 'Z');
 	*out = '\0';
 }

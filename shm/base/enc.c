@@ -6,6 +6,9 @@
 #include "shm/base/enc.h"
 
 #include <endian.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 static const char hex_digits[] = "0123456789abcdef";
 static const char base64url_digits[] =
@@ -30,12 +33,33 @@ hex4(const unsigned char *in, char *out)
 	memcpy(out, &w, sizeof(w));
 }
 
+/* Eight octets as sixteen digits, the same way. */
+static void
+hex8(const unsigned char *in, char *out)
+{
+#ifdef __SSE2__
+	__m128i v = _mm_loadl_epi64((const __m128i *)(const void *)in);
+	__m128i high = _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
+	__m128i w = _mm_unpacklo_epi8(high, _mm_and_si128(v, _mm_set1_epi8(15)));
+	__m128i above9 = _mm_cmpgt_epi8(w, _mm_set1_epi8(9));
+
+	w = _mm_add_epi8(w, _mm_set1_epi8('0'));
+	w = _mm_add_epi8(w, _mm_and_si128(above9, _mm_set1_epi8('a' - '9' - 1)));
+	_mm_storeu_si128((__m128i *)(void *)out, w);
+#else
+	hex4(in, out);
+	hex4(in + 4, out + 8);
+#endif
+}
+
 void
 enc_hex(const void *p, size_t n, char *out)
 {
 	const unsigned char *in = p;
 	size_t i = 0;
 
+	for (; i + 8 <= n; i += 8)
+		hex8(in + i, out + 2 * i);
 	for (; i + 4 <= n; i += 4)
 		hex4(in + i, out + 2 * i);
 	for (; i < n; i++) {
@@ -239,6 +263,14 @@ copy_plain(const char *in, size_t n, char *out)
 		if (special8(w) != 0)
 			break;
 		memcpy(out + i, &w, 8);
+	}
+	/* The rest as the end of eight that were mostly seen. */
+	if (i > 0 && i + 8 > n) {
+		memcpy(&w, in + n - 8, 8);
+		if (special8(w) == 0) {
+			memcpy(out + n - 8, &w, 8);
+			return n;
+		}
 	}
 	for (; i < n && !special1((unsigned char)in[i]); i++)
 		out[i] = in[i];

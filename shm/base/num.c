@@ -235,14 +235,27 @@ num_size_text(uint64_t bytes, char *out)
 	return unit_text(bytes, size_units, out);
 }
 
+/* The two digits of each number below a hundred. */
+static const char pairs[] = "0001020304050607080910111213141516171819"
+			    "2021222324252627282930313233343536373839"
+			    "4041424344454647484950515253545556575859"
+			    "6061626364656667686970717273747576777879"
+			    "8081828384858687888990919293949596979899";
+
+#define TENS(n) 1##n, 10##n, 100##n, 1000##n
+
 size_t
 num_u64_text(uint64_t v, char *out)
 {
-	size_t n = 1;
+	static const uint64_t tens[] = {
+	    10, 100, 1000, TENS(0000), TENS(00000000), TENS(000000000000), TENS(0000000000000000u)};
+	size_t n = 1, i;
 
-	for (uint64_t rest = v; rest >= 10; rest /= 10)
+	while (n <= ARRAY_LEN(tens) && v >= tens[n - 1])
 		n++;
-	for (size_t i = n; i-- > 0; v /= 10)
-		out[i] = (char)('0' + v % 10);
+	for (i = n; i > 1; v /= 100)
+		memcpy(out + (i -= 2), pairs + 2 * (v % 100), 2);
+	if (i > 0)
+		out[0] = (char)('0' + v);
 	return n;
 }
