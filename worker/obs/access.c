@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writes the access line straight into the ring: room for the longest it could be is reserved, what
- * was written is published. Nothing is allocated, nothing goes through printf.
+ * Writes the access line where the line before stood, which is in the cache, and copies it into the
+ * ring, which is not. Nothing is allocated, nothing goes through printf.
  */
 #include "worker/obs/access.h"
 
@@ -105,37 +105,30 @@ was_reused(const struct req *r)
 /* --- the forms ---------------------------------------------------------------------------------
  */
 
-static char *
-put(char *p, struct str s)
-{
-	memcpy(p, s.p, s.n);
-	return p + s.n;
-}
-
-static char *
+static inline char *
 put_quoted(char *p, struct str name, struct str text)
 {
-	p = put(p, name);
+	p = str_put(p, name);
 	*p++ = '"';
-	p = put(p, text);
+	p = str_put(p, text);
 	*p++ = '"';
 	return p;
 }
 
-static char *
+static inline char *
 put_PLAIN(char *p, struct str name, struct str s)
 {
 	return s.n == 0 || s.n > TEXT_MAX ? p : put_quoted(p, name, s);
 }
 
-static char *
+static inline char *
 put_TEXT(char *p, struct str name, struct str s)
 {
 	ssize_t n;
 
 	if (s.n == 0)
 		return p;
-	p = put(p, name);
+	p = str_put(p, name);
 	*p++ = '"';
 	s.n = MIN(s.n, (size_t)TEXT_MAX);
 	n = enc_json(s, p, s.n * ESCAPE);
@@ -144,7 +137,7 @@ put_TEXT(char *p, struct str name, struct str s)
 	return p;
 }
 
-static char *
+static inline char *
 put_TIME(char *p, struct str name, uint64_t wall_us)
 {
 	char text[25];
@@ -153,39 +146,39 @@ put_TIME(char *p, struct str name, uint64_t wall_us)
 	return put_quoted(p, name, str_n(text, 24));
 }
 
-static char *
+static inline char *
 put_NUMBER(char *p, struct str name, uint64_t v)
 {
-	p = put(p, name);
+	p = str_put(p, name);
 	return p + num_u64_text(v, p);
 }
 
-static char *
+static inline char *
 put_SOME(char *p, struct str name, uint64_t v)
 {
 	return v == 0 ? p : put_NUMBER(p, name, v);
 }
 
-static char *
+static inline char *
 put_BOOL(char *p, struct str name, bool v)
 {
-	return put(put(p, name), v ? STR("true") : STR("false"));
+	return str_put(str_put(p, name), v ? STR("true") : STR("false"));
 }
 
-static char *
+static inline char *
 put_YES(char *p, struct str name, bool v)
 {
 	return v ? put_BOOL(p, name, v) : p;
 }
 
-static char *
+static inline char *
 put_MS(char *p, struct str name, uint64_t ns)
 {
 	uint64_t us = ns / 1000;
 
 	if (ns == NO_SPAN)
 		return p;
-	p = put(p, name);
+	p = str_put(p, name);
 	p += num_u64_text(us / 1000, p);
 	*p++ = '.';
 	*p++ = (char)('0' + us / 100 % 10);
@@ -194,23 +187,14 @@ put_MS(char *p, struct str name, uint64_t ns)
 	return p;
 }
 
-/* By hand for IPv4, which is most of them. */
-static char *
+static inline char *
 put_IP(char *p, struct str name, const struct addr *a)
 {
 	if (a->family == 0)
 		return p;
-	p = put(p, name);
+	p = str_put(p, name);
 	*p++ = '"';
-	if (a->family == AF_INET) {
-		for (unsigned i = 0; i < 4; i++) {
-			p += num_u64_text(a->ip[i], p);
-			*p++ = '.';
-		}
-		p--;
-	} else {
-		p += addr_ip_text(a, p, IP_MAX);
-	}
+	p += addr_ip_text(a, p, IP_MAX);
 	*p++ = '"';
 	return p;
 }
@@ -218,35 +202,23 @@ put_IP(char *p, struct str name, const struct addr *a)
 /* --- the line ----------------------------------------------------------------------------------
  */
 
-/* What a form adds to its name at most; texts are added up by their length. */
-static inline size_t
-room_TEXT(struct str s)
-{
-	return MIN(s.n, (size_t)TEXT_MAX) * ESCAPE + 2;
-}
-static inline size_t
-room_PLAIN(struct str s)
-{
-	return MIN(s.n, (size_t)TEXT_MAX) + 2;
-}
-#define room_TIME(v)   ((size_t)NUMBER_MAX + 4)
-#define room_NUMBER(v) ((size_t)NUMBER_MAX)
-#define room_SOME(v)   ((size_t)NUMBER_MAX)
-#define room_BOOL(v)   ((size_t)NUMBER_MAX)
-#define room_YES(v)    ((size_t)NUMBER_MAX)
-#define room_MS(v)     ((size_t)NUMBER_MAX + 4)
-#define room_IP(v)     ((size_t)IP_MAX + 2)
+/* What a form adds to its name at most. */
+#define ROOM_TEXT   (TEXT_MAX * ESCAPE + 2)
+#define ROOM_PLAIN  (TEXT_MAX + 2)
+#define ROOM_TIME   (NUMBER_MAX + 4)
+#define ROOM_NUMBER NUMBER_MAX
+#define ROOM_SOME   NUMBER_MAX
+#define ROOM_BOOL   NUMBER_MAX
+#define ROOM_YES    NUMBER_MAX
+#define ROOM_MS     (NUMBER_MAX + 4)
+#define ROOM_IP     (IP_MAX + 2)
 
-static size_t
-line_room(const struct req *r)
-{
-	size_t n = 4; /* braces, end of line */
-
-#define FIELD(name, form, value, help) n += sizeof(",\"" #name "\":") + room_##form(value);
+#define FIELD(name, form, value, help) +sizeof(",\"" #name "\":") + ROOM_##form
+enum {
+	LINE_ROOM = 4 /* braces, end of line */
 #include "worker/obs/fields.def"
+};
 #undef FIELD
-	return n;
-}
 
 static char *
 line_write(const struct req *r, char *p)
@@ -266,13 +238,16 @@ void
 access_log(const struct req *r, struct ring *ring, struct metrics *m, int event_fd)
 {
 	static const uint64_t one = 1;
-	char *line = ring_reserve(ring, line_room(r));
+	static char line[LINE_ROOM]; /* most of it is never touched */
+	size_t n = (size_t)(line_write(r, line) - line);
+	char *to = ring_reserve(ring, n);
 
-	if (line == NULL) {
+	if (to == NULL) {
 		metric_add(m, M_PROC_LOG_DROPPED, 1);
 		return;
 	}
-	ring_commit(ring, (size_t)(line_write(r, line) - line));
+	memcpy(to, line, n);
+	ring_commit(ring, n);
 	/* Full means that the logger has been rung for already. */
 	if (ring_should_wake(ring) && event_fd >= 0 && write(event_fd, &one, sizeof(one)) < 0)
 		return;

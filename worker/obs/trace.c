@@ -10,12 +10,29 @@
 
 #define PARENT_LEN 55
 
-/* Lower-case hex digits, not all of them zero. */
+#define ONES (~UINT64_C(0) / 255) /* one in each octet */
+#define TOPS (ONES << 7)
+
+/* Which of eight octets, none above 0x7f, lie between two others: their highest bits. */
+static inline uint64_t
+between8(uint64_t w, unsigned char low, unsigned char high)
+{
+	return (w + ONES * (0x80u - low)) & ~(w + ONES * (0x7fu - high)) & TOPS;
+}
+
+/* Lower-case hex digits, not all of them zero. Eight at a time, and the rest. */
 static bool
 hex_id(struct str s)
 {
 	bool any = false;
+	uint64_t w;
 
+	for (; s.n >= 8; s = str_n(s.p + 8, s.n - 8)) {
+		memcpy(&w, s.p, 8);
+		if ((w & TOPS) != 0 || (between8(w, '0', '9') | between8(w, 'a', 'f')) != TOPS)
+			return false;
+		any |= w != ONES * '0';
+	}
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
@@ -134,5 +151,6 @@ trace_forward(struct req *r)
 		return;
 	}
 	head_remove_id(&r->in, HDR_TRACESTATE);
-	head_set(&r->in, hdr_name(HDR_TRACEPARENT), r->traceparent);
+	head_remove_id(&r->in, HDR_TRACEPARENT);
+	head_add_made(&r->in, HDR_TRACEPARENT, r->traceparent);
 }
