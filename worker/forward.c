@@ -32,7 +32,8 @@ forward_new_id(struct req *r)
 static void
 identify_id(struct req *r)
 {
-	const struct hdr *f = head_find(&r->in, r->gen->s->http.request_id_header);
+	const struct hdr *f =
+	    head_find_as(&r->in, r->gen->id_header, r->gen->s->http.request_id_header);
 
 	if (f && r->peer_trusted && forwarded_id_ok(f->value))
 		r->id = f->value;
@@ -48,7 +49,8 @@ req_identify(struct req *r)
 
 	r->peer_trusted = forwarded_trusted(trusted, &r->peer);
 	if (r->peer_trusted) {
-		r->client = forwarded_client(&r->in, trusted, &r->peer);
+		if (head_first(&r->in, HDR_X_FORWARDED_FOR) || head_first(&r->in, HDR_FORWARDED))
+			r->client = forwarded_client(&r->in, trusted, &r->peer);
 		/* It may speak TLS with us for a client that did not, and the other way round. */
 		proto = head_value(&r->in, HDR_X_FORWARDED_PROTO);
 		if (proto.n > 0)
@@ -138,7 +140,7 @@ forward_port(struct req *r)
 {
 	char *p = ws_bytes(&r->ws, 8);
 
-	return p ? str_n(p, num_u64_text(r->local.port, p)) : STR("0");
+	return p ? str_n(p, num_u64_text(r->local->port, p)) : STR("0");
 }
 
 static struct str
@@ -164,13 +166,15 @@ forward_client(struct req *r)
 	 * too. */
 	const struct addr *who = own ? &r->client : &r->peer;
 
-	forward_append(h, HDR_FORWARDED,
-	    forward_element(r, who, own && r->peer_trusted ? forward_ip(r, who) : ip, proto));
+	bool named = own && r->peer_trusted && !addr_eq(&r->client, &r->peer);
+
+	forward_append(
+	    h, HDR_FORWARDED, forward_element(r, who, named ? forward_ip(r, who) : ip, proto));
 	forward_append(h, HDR_X_FORWARDED_FOR, ip);
 	forward_default(h, HDR_X_FORWARDED_PROTO, proto);
 	if (r->in.authority.n)
 		forward_default(h, HDR_X_FORWARDED_HOST, r->in.authority);
-	if (r->local.port)
+	if (r->local->port)
 		forward_default(h, HDR_X_FORWARDED_PORT, forward_port(r));
 }
 
@@ -186,7 +190,7 @@ forward_make_host(struct req *r)
 		host = s->host_value;
 	if (f) {
 		f->value = host;
-		f->checked = false;
+		f->checked = host.p == r->in.authority.p; /* that was looked at octet by octet */
 	} else {
 		head_add_id(&r->in, HDR_HOST, host);
 	}
@@ -200,7 +204,7 @@ set_id(struct req *r, struct head *h)
 {
 	struct hdr *f;
 
-	if (!head_set(h, r->gen->s->http.request_id_header, r->id))
+	if (!head_set_as(h, r->gen->id_header, r->gen->s->http.request_id_header, r->id))
 		return;
 	f = &h->h[h->n - 1];
 	f->checked = f->id != HDR_OTHER; /* of a name of the user's own the writer looks at both */
@@ -269,8 +273,8 @@ forward_response(struct req *r)
 	struct head *h = &r->out;
 
 	if (!head_get(h, HDR_DATE))
-		head_add_as(h, HDR_DATE, STR("Date"), forward_date(r));
-	if (!head_find(h, s->http.request_id_header))
+		head_add_checked(h, HDR_DATE, STR("Date"), forward_date(r));
+	if (!head_find_as(h, r->gen->id_header, s->http.request_id_header))
 		set_id(r, h);
 	if (s->http.generation_header.n) {
 		struct str number = ws_printf(&r->ws, "%llu", (unsigned long long)r->generation);

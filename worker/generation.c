@@ -58,6 +58,7 @@ generation_read(struct table *t)
 		return NULL;
 	}
 	g->via_1_0 = ws_printf(&g->ws, "1.0 %.*s", STR_ARG(g->s->http.server_name));
+	g->id_header = hdr_lookup(g->s->http.request_id_header);
 	g->via_1_1 = ws_printf(&g->ws, "1.1 %.*s", STR_ARG(g->s->http.server_name));
 	return g;
 }

@@ -8,6 +8,7 @@
 
 #include "conf/settings.h"
 #include "shm/base/ws.h"
+#include "worker/http/head.h"
 
 struct worker;
 
@@ -17,6 +18,7 @@ struct gen {
 	struct ws ws;
 	const struct conf_settings *s;
 	struct str via_1_0, via_1_1; /* "1.1 name" */
+	enum hdr_id id_header;       /* number of http.request_id_header */
 };
 
 /* Looks at the arena's word and adopts what it names: settings, listeners. Cheap when nothing

@@ -113,7 +113,7 @@ proxied_local(const struct req *r, struct addr *a_r)
 	    getsockname(conn_stream(r->conn)->watch.fd, (struct sockaddr *)&ss, &len) == 0)
 		addr_from_sockaddr((struct sockaddr *)&ss, len, a_r);
 	else
-		*a_r = r->local;
+		*a_r = *r->local;
 }
 
 int

@@ -66,8 +66,11 @@ req_new(struct conn *c)
 	r->gen = gen_ref(w->gen);
 	r->generation = r->gen->number;
 	addr_kept_get(&c->peer, &r->peer);
-	r->client = r->peer;
-	r->local = c->proxied ? c->proxied->local : c->listener->addr;
+	addr_kept_get(&c->peer, &r->client);
+	r->local = c->proxied ? &c->proxied->local : &c->listener->addr;
+	r->match.n_params = 0;
+	r->match.allow = 0;
+	r->match.rest = r->match.pattern = STR("");
 	r->via = c->proxied ? &c->proxied->via : NULL;
 	r->handshake = tls_facts(conn_stream(c));
 	r->tls = r->handshake != NULL;

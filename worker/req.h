@@ -85,8 +85,7 @@ struct req {
 	struct str trace_id;    /* 32 hex digits */
 	struct str traceparent; /* as forwarded */
 
-	struct plan *plan; /* one reference, dropped at the end; NULL when no route */
-	struct match_result match;
+	struct plan *plan;   /* one reference, dropped at the end; NULL when no route */
 	uint64_t generation; /* it was routed by */
 
 	struct attempt *attempt;
@@ -122,12 +121,13 @@ struct req {
 	struct str stream;    /* what kind of stream the answer is, "" for none: for the log */
 	struct req_times t;
 
-	/* From here on set by req_new; all before is cleared. */
-	struct head in;     /* the request; policies change it, the upstream gets it */
-	struct head out;    /* the response on its way to the client */
-	struct addr peer;   /* who connected, or whom the PROXY header of who did names */
-	struct addr client; /* the client after trusted proxies were believed */
-	struct addr local;  /* the address it connected to */
+	/* From here on set by req_new, as far as it is used; all before is cleared. */
+	struct head in;           /* the request; policies change it, the upstream gets it */
+	struct head out;          /* the response on its way to the client */
+	const struct addr *local; /* the address it connected to */
+	struct addr peer;         /* who connected, or whom the PROXY header of who did names */
+	struct addr client;       /* the client after trusted proxies were believed */
+	struct match_result match;
 };
 
 /* For policies (may answer): sets the reply; the policy then returns VERDICT_REPLY. */

@@ -153,7 +153,6 @@ step_send(struct req *r)
 
 	if (upstream_continue(r) < 0)
 		return req_abandon(r, REASON_CLIENT_GONE);
-	head_init(&r->out, &r->ws, false);
 	x = attempt_begin(a, &r->out);
 	if (!x)
 		return upstream_failed(r, REASON_UPSTREAM_CLOSED);

@@ -150,7 +150,6 @@ loop_mod(struct loop *l, struct watch *w, uint32_t events)
 	return w->events == events ? 1 : control(l, EPOLL_CTL_MOD, w, w->fd, events);
 }
 
-
 void
 loop_del(struct loop *l, struct watch *w)
 {

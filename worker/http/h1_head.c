@@ -211,17 +211,14 @@ read_field(struct head *h, uint32_t count, struct str line, enum reason *why_r)
 	ssize_t n = str_chr(line, ':');
 	struct str name = str_n(line.p, n < 0 ? 0 : (size_t)n);
 	enum hdr_id id = hdr_lookup(name);
-	struct hdr *f;
 
 	if (name.n == 0 || name.n + 3 > line.n || line.p[line.n - 2] != '\r')
 		return refuse(REASON_BAD_HEADER, why_r);
 	if (id == HDR_OTHER && !octet_token(name))
 		return refuse(REASON_BAD_HEADER, why_r);
 	if (h->n >= count ||
-	    !head_add_as(h, id, name, str_trim(str_n(line.p + n + 1, line.n - name.n - 3))))
-		return refuse(REASON_HEADERS_TOO_LARGE, why_r);
-	f = &h->h[h->n - 1];
-	f->checked = true; /* h1_scan has seen every octet of the value */
+	    !head_add_checked(h, id, name, str_trim(str_n(line.p + n + 1, line.n - name.n - 3))))
+		return refuse(REASON_HEADERS_TOO_LARGE, why_r); /* its octets: h1_scan saw them */
 	if (h->request && h->first[id] != h->n && (hdr_flags(id) & HDR_ONCE) != 0)
 		return refuse(id == HDR_HOST ? REASON_BAD_HOST : REASON_BAD_HEADER, why_r);
 	return 1;

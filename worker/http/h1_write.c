@@ -76,10 +76,15 @@ reason_of(const struct head *h)
 }
 
 /* Written by us from what the head says, whatever the list has. */
-static bool
+static inline bool
 is_ours(unsigned id)
 {
-	return id == HDR_CONTENT_LENGTH || id == HDR_TRANSFER_ENCODING || id == HDR_CONNECTION;
+	static const uint64_t ours = UINT64_C(1) << HDR_CONTENT_LENGTH |
+				     UINT64_C(1) << HDR_TRANSFER_ENCODING |
+				     UINT64_C(1) << HDR_CONNECTION;
+
+	_Static_assert(HDR_ID_COUNT <= 64, "a bit for each");
+	return ours >> id & 1;
 }
 
 /* What came from the wire was checked there; what was made here is checked before it goes out. */
@@ -110,24 +115,11 @@ fields_size(const struct hdr *h, uint32_t n)
 	return (ssize_t)size;
 }
 
-static char *
-put(char *p, struct str s)
-{
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	return p + s.n;
-}
-
-static char *
+static inline char *
 put_field(char *p, struct str name, struct str value)
 {
-	p = put(p, name);
-	*p++ = ':';
-	*p++ = ' ';
-	p = put(p, value);
-	*p++ = '\r';
-	*p++ = '\n';
-	return p;
+	p = str_put(str_put(p, name), STR(": "));
+	return str_put(str_put(p, value), STR("\r\n"));
 }
 
 static char *
@@ -145,21 +137,20 @@ static char *
 put_ours(char *p, const struct head *h, bool chunked, struct str option, struct str extra)
 {
 	if (h->body == BODY_LENGTH || (h->body == BODY_NONE && h->has_length)) {
-		char digits[20];
-
-		p = put_field(
-		    p, STR("Content-Length"), str_n(digits, num_u64_text(h->length, digits)));
+		p = str_put(p, STR("Content-Length: "));
+		p += num_u64_text(h->length, p);
+		p = str_put(p, STR("\r\n"));
 	} else if (chunked) {
 		p = put_field(p, STR("Transfer-Encoding"), STR("chunked"));
 	}
 	if (option.n == 0 && extra.n == 0)
 		return p;
-	p = put(p, STR("Connection: "));
-	p = put(p, option);
+	p = str_put(p, STR("Connection: "));
+	p = str_put(p, option);
 	if (option.n > 0 && extra.n > 0)
-		p = put(p, STR(", "));
-	p = put(p, extra);
-	return put(p, STR("\r\n"));
+		p = str_put(p, STR(", "));
+	p = str_put(p, extra);
+	return str_put(p, STR("\r\n"));
 }
 
 /* The whole head; `line` without CRLF. */
@@ -173,18 +164,18 @@ write_head(const struct head *h, unsigned n_line, const struct str *line, bool c
 
 	for (unsigned i = 0; i < n_line; i++)
 		size += line[i].n;
-	if (fields < 0 || !octet_text(extra))
+	if (fields < 0 || (extra.n > 0 && !octet_text(extra)))
 		return STR_NONE;
 	size += (size_t)fields + OURS_MAX + extra.n;
 	start = p = ws_bytes(h->ws, size);
 	if (p == NULL)
 		return STR_NONE;
 	for (unsigned i = 0; i < n_line; i++)
-		p = put(p, line[i]);
-	p = put(p, STR("\r\n"));
+		p = str_put(p, line[i]);
+	p = str_put(p, STR("\r\n"));
 	p = put_fields(p, h->h, h->n);
 	p = put_ours(p, h, chunked, option, extra);
-	p = put(p, STR("\r\n"));
+	p = str_put(p, STR("\r\n"));
 	return str_n(start, (size_t)(p - start));
 }
 
@@ -242,9 +233,9 @@ h1_write_trailers(const struct head *h)
 	start = p = ws_bytes(h->ws, (size_t)fields + 5);
 	if (p == NULL)
 		return STR_NONE;
-	p = put(p, STR("0\r\n"));
+	p = str_put(p, STR("0\r\n"));
 	p = put_fields(p, h->trailers, h->n_trailers);
-	p = put(p, STR("\r\n"));
+	p = str_put(p, STR("\r\n"));
 	return str_n(start, (size_t)(p - start));
 }
 

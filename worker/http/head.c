@@ -30,15 +30,15 @@ grow(struct head *h)
 	return true;
 }
 
-static bool
-append(struct head *h, enum hdr_id id, struct str name, struct str value)
+static inline bool
+append(struct head *h, enum hdr_id id, struct str name, struct str value, bool checked)
 {
 	struct hdr *f;
 
 	if ((h->n == h->cap && !grow(h)) || unlikely(h->n >= UINT16_MAX))
 		return false;
 	f = &h->h[h->n++];
-	*f = (struct hdr){.name = name, .value = value, .id = (uint16_t)id};
+	*f = (struct hdr){.name = name, .value = value, .id = (uint16_t)id, .checked = checked};
 	if (id == HDR_OTHER)
 		h->odd = h->odd || memchr(name.p, '_', name.n) != NULL;
 	else if (h->first[id] == 0)
@@ -49,34 +49,37 @@ append(struct head *h, enum hdr_id id, struct str name, struct str value)
 bool
 head_add(struct head *h, struct str name, struct str value)
 {
-	return append(h, hdr_lookup(name), name, value);
+	return append(h, hdr_lookup(name), name, value, false);
 }
 
 bool
 head_add_as(struct head *h, enum hdr_id id, struct str name, struct str value)
 {
-	return append(h, id, name, value);
+	return append(h, id, name, value, false);
+}
+
+bool
+head_add_checked(struct head *h, enum hdr_id id, struct str name, struct str value)
+{
+	return append(h, id, name, value, true);
 }
 
 bool
 head_add_other(struct head *h, struct str name, struct str value)
 {
-	return append(h, HDR_OTHER, name, value);
+	return append(h, HDR_OTHER, name, value, false);
 }
 
 bool
 head_add_id(struct head *h, enum hdr_id id, struct str value)
 {
-	return append(h, id, hdr_name(id), value);
+	return append(h, id, hdr_name(id), value, false);
 }
 
 bool
 head_add_made(struct head *h, enum hdr_id id, struct str value)
 {
-	if (!head_add_id(h, id, value))
-		return false;
-	h->h[h->n - 1].checked = true;
-	return true;
+	return append(h, id, hdr_name(id), value, true);
 }
 
 /* The first at or after `from` that is there and has this name. */
@@ -109,8 +112,12 @@ head_next(const struct head *h, const struct hdr *after)
 struct hdr *
 head_find(const struct head *h, struct str name)
 {
-	enum hdr_id id = hdr_lookup(name);
+	return head_find_as(h, hdr_lookup(name), name);
+}
 
+struct hdr *
+head_find_as(const struct head *h, enum hdr_id id, struct str name)
+{
 	if (id != HDR_OTHER)
 		return head_get(h, id);
 	return h->n == 0 ? NULL : seek(h, h->h, HDR_OTHER, name);
@@ -176,6 +183,16 @@ head_set(struct head *h, struct str name, struct str value)
 {
 	head_remove(h, name);
 	return head_add(h, name, value);
+}
+
+bool
+head_set_as(struct head *h, enum hdr_id id, struct str name, struct str value)
+{
+	if (id == HDR_OTHER)
+		head_remove(h, name);
+	else
+		head_remove_id(h, id);
+	return append(h, id, name, value, false);
 }
 
 static void

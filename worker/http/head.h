@@ -95,19 +95,25 @@ bool head_add(struct head *h, struct str name, struct str value);
 bool head_add_id(struct head *h, enum hdr_id id, struct str value);
 /* Spelled as it is, whose number was looked up. */
 bool head_add_as(struct head *h, enum hdr_id id, struct str name, struct str value);
+/* The same of octets a codec has checked. */
+bool head_add_checked(struct head *h, enum hdr_id id, struct str name, struct str value);
 bool head_add_other(struct head *h, struct str name, struct str value); /* known to have no id */
 /* The same of a value that can be seen to have no octet amiss: digits, names checked before. */
 bool head_add_made(struct head *h, enum hdr_id id, struct str value);
 struct hdr *head_get(const struct head *h, enum hdr_id id); /* first that is not gone, or NULL */
 struct hdr *head_next(const struct head *h, const struct hdr *after); /* next of the same name */
 struct hdr *head_find(const struct head *h, struct str name);         /* any name */
-struct str head_value(const struct head *h, enum hdr_id id);          /* "" when absent */
+/* Any name, whose number was looked up. */
+struct hdr *head_find_as(const struct head *h, enum hdr_id id, struct str name);
+struct str head_value(const struct head *h, enum hdr_id id); /* "" when absent */
 /* Is Content-Type this media type, whatever its parameters and case? */
 bool head_media_type(const struct head *h, struct str type);
 /* All of that name, `_` and `-` being the same letter; returns how many. */
 unsigned head_remove(struct head *h, struct str name);
 unsigned head_remove_id(struct head *h, enum hdr_id id);
 bool head_set(struct head *h, struct str name, struct str value); /* remove all, add one */
+/* The same, whose number was looked up. */
+bool head_set_as(struct head *h, enum hdr_id id, struct str name, struct str value);
 /* RFC 9110 7.6.1: marks hop-by-hop fields and those Connection names gone. Before anything is
  * added. -1 when Connection names a field it must not (HDR_FORBID_CONN). */
 int head_strip_hop(struct head *h) NODISCARD;

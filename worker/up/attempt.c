@@ -71,7 +71,7 @@ attempt_free(void *arg)
 	attempt_end(a, false);
 	endpoints_unref(&a->set);
 	a->on_event = NULL;
-	list_push(&a->up->free_attempts, &a->node);
+	list_unshift(&a->up->free_attempts, &a->node); /* warm ones first */
 }
 
 struct attempt *
@@ -82,7 +82,10 @@ attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws)
 
 	if (n)
 		list_del(n);
-	*a = (struct attempt){.up = u, .conf = *conf};
+	memset(a, 0, offsetof(struct attempt, tried));
+	a->tried.n = 0;
+	a->up = u;
+	a->conf = *conf;
 	list_init(&a->node);
 	list_init(&a->waiter);
 	timer_init(&a->timer, attempt_deadline);

@@ -48,13 +48,15 @@ struct attempt {
 	unsigned tries;  /* those that count */
 	enum reason why; /* of ATTEMPT_FAILED or a timeout */
 	struct timer timer;
-	struct tried tried;
 	struct epset *set; /* held while `to` points into it */
 	const struct endpoint_ref *to;
+	struct upconn *c;      /* its own connection; NULL: none, or a shared one */
+	struct shared *shared; /* HTTP/2; looked at between connecting and beginning only */
+	struct h2_stream *hs;  /* its exchange there */
+
+	/* attempt_new clears what is before. */
+	struct tried tried;
 	struct endpoint_ref own; /* the gateway's own upstream */
-	struct upconn *c;        /* its own connection; NULL: none, or a shared one */
-	struct shared *shared;   /* HTTP/2; looked at between connecting and beginning only */
-	struct h2_stream *hs;    /* its exchange there */
 };
 
 /* The exchange under way; NULL: none. */

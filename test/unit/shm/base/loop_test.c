@@ -104,6 +104,36 @@ descriptors(void **state)
 	shut(l, &p, fd, other);
 }
 
+static struct pipe_end *two[2];
+static unsigned waiting;
+
+static void
+count_waiting(struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	waiting = waiting * 10 + loop_pending(&two[0]->watch) + loop_pending(&two[1]->watch);
+}
+
+/* While the first is called the second is still to come; then nobody is. */
+static void
+what_is_to_come_is_known(void **state)
+{
+	struct loop *l = *state;
+	struct pipe_end a, b;
+	int to_a = readable(l, &a), to_b = readable(l, &b), fd_a = a.watch.fd, fd_b = b.watch.fd;
+
+	two[0] = &a;
+	two[1] = &b;
+	a.watch.fn = b.watch.fn = count_waiting;
+	waiting = 0;
+	assert_false(loop_pending(&a.watch));
+	loop_turn(l, 0);
+	assert_int_equal(waiting, 10);
+	shut(l, &a, fd_a, to_a);
+	shut(l, &b, fd_b, to_b);
+}
+
 static void
 add_fails_on_files(void **state)
 {
@@ -433,6 +463,7 @@ urgent_ones_do_not_wait(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST_WITH(descriptors, start, finish),
+    TEST_WITH(what_is_to_come_is_known, start, finish),
     TEST_WITH(add_fails_on_files, start, finish),
     TEST_WITH(deleted_in_the_same_turn, start, finish),
     TEST_WITH(forgotten_and_closed, start, finish),
