@@ -35,8 +35,8 @@ hash_add(uint64_t *h, const void *p, size_t n)
 }
 
 /* Policies count: their settings lie in the bodies of routes and services. */
-uint64_t
-map_layout(void)
+static uint64_t
+layout_make(void)
 {
 	uint64_t h = UINT64_C(14695981039346656037), one = MAP_FORMAT;
 	const struct policy_type *const *list = policy_types();
@@ -52,6 +52,22 @@ map_layout(void)
 		hash_add(&h, &one, sizeof(one));
 	}
 	return h;
+}
+
+/* Each reader asks at each generation; making it costs a million instructions. */
+uint64_t
+map_layout(void)
+{
+	static struct map_layout_state {
+		const struct policy_type *const *with;
+		uint64_t layout;
+	} known;
+
+	if (known.layout == 0 || known.with != policy_types()) {
+		known.layout = layout_make();
+		known.with = policy_types();
+	}
+	return known.layout;
 }
 
 int

@@ -180,12 +180,26 @@ def grpc(gw):
     return http2_streams(gw, fields, struct.pack(">BI", 0, 128) + b"x" * 128)
 
 
+def changes(gw):
+    """One after the other through the admin API; what counts is what the worker has to do with each."""
+    c, body = Client(gw.socket, timeout=60), '{"path": "/changed", "service": "origin", "priority": %d}'
+
+    def load(n):
+        for i in range(n):
+            a = c.ask("PUT", "/api/gateway/v1/routes/changed", (("Content-Type", "application/json"),),
+                      (body % (i % 7)).encode(), host="localhost")
+            if a.status >= 300:
+                raise GatewayError(f"a change was refused: {a.first} {a.body}")
+    return load
+
+
 # {name: (is there an access log, what makes its load)}
 KINDS = {
     "h1": (False, http1),
     "h1-observed": (True, lambda gw: http1(gw, OBSERVED)),
     "h2": (False, lambda gw: http2_streams(gw, http2.request("GET", "/1024", ("user-agent", "budget")))),
     "grpc": (False, grpc),
+    "change": (False, changes),
 }
 
 
