@@ -14,17 +14,22 @@
 #include "conf/document.h"
 #include "shm/base/log.h"
 
-/* "uid=0(root)": who asks, for history and log. */
-static void
-author_of(const struct call *c, char *out, size_t cap)
+/* "uid=0(root)": who asks, for history and log. Looked up once for a connection: the files behind
+ * it are many. */
+static const char *
+author_of(struct session *s)
 {
 	struct passwd pw, *found = NULL;
 	char buf[1024];
+	size_t cap = sizeof(s->peer_name);
 
-	if (getpwuid_r(c->s->peer.uid, &pw, buf, sizeof(buf), &found) == 0 && found != NULL)
-		snprintf(out, cap, "uid=%u(%s)", (unsigned)c->s->peer.uid, pw.pw_name);
+	if (s->peer_name[0] != '\0')
+		return s->peer_name;
+	if (getpwuid_r(s->peer.uid, &pw, buf, sizeof(buf), &found) == 0 && found != NULL)
+		snprintf(s->peer_name, cap, "uid=%u(%s)", (unsigned)s->peer.uid, pw.pw_name);
 	else
-		snprintf(out, cap, "uid=%u", (unsigned)c->s->peer.uid);
+		snprintf(s->peer_name, cap, "uid=%u", (unsigned)s->peer.uid);
+	return s->peer_name;
 }
 
 /* --- documents -------------------------------------------------------------------------------- */
@@ -156,7 +161,7 @@ change_send(struct call *c, json_t *document)
 	const json_t *changes = json_object_get(document, "changes");
 	char *text;
 
-	author_of(c, p->author, sizeof(p->author));
+	snprintf(p->author, sizeof(p->author), "%s", author_of(c->s));
 	document_doing(document, p->doing, sizeof(p->doing));
 	document_clean(document);
 	if (call_flag(c, "dry_run"))

@@ -50,6 +50,7 @@ struct session {
 	enum session_state state;
 	bool metrics_only; /* came by the TCP listener */
 	struct peer_id peer;
+	char peer_name[80]; /* "uid=0(root)"; empty before somebody wants to know */
 	int role;
 	bool other;  /* counted against ADMIN_OTHERS */
 	uint32_t id; /* of the question asked of another process */

@@ -33,15 +33,51 @@ keeper_leave(struct keeper *k, int status)
 	loop_stop(k->loop);
 }
 
+/* The slots that have a worker, or are to have one. The master says so before it forks, and a
+ * worker looks at the generation when it starts: either it is seen here, or it sees what was
+ * published. */
+static uint64_t
+slots_taken(struct keeper *k)
+{
+	struct procs *p = beat_procs(k->beat);
+	uint64_t taken = 0;
+
+	_Static_assert(SLOT_MAX <= 64, "a bit for each slot");
+	if (p == NULL)
+		return UINT64_MAX;
+	atomic_thread_fence(memory_order_seq_cst);
+	for (unsigned i = 0; i < PROCS_MAX; i++) {
+		struct proc_row *row = &p->row[i];
+
+		if (atomic_load_explicit(&row->state, memory_order_acquire) != PROC_EMPTY &&
+		    atomic_load_explicit(&row->kind, memory_order_relaxed) == PROC_WORKER)
+			taken |=
+			    UINT64_C(1)
+			    << (atomic_load_explicit(&row->slot, memory_order_relaxed) % SLOT_MAX);
+	}
+	return taken;
+}
+
 /* The bell only: a full mailbox loses nothing, for the generation word is the truth. */
 void
 keeper_ring(struct keeper *k)
 {
+	uint64_t taken = slots_taken(k);
+
+	k->unrung = false;
 	msg_begin(&k->out, MSG_BELL, 0);
 	msg_put_u64(&k->out, k->store.meta.generation);
 	for (unsigned i = 0; i < SLOT_MAX; i++)
-		if (k->h->mailbox_send[i] >= 0 && msg_send(k->h->mailbox_send[i], &k->out) < 0)
+		if ((taken >> i & 1) != 0 && k->h->mailbox_send[i] >= 0 &&
+		    msg_send(k->h->mailbox_send[i], &k->out) < 0)
 			log_debug("keeper: mailbox %u is closed", i);
+}
+
+void
+keeper_ring_late(struct keeper *k)
+{
+	if (k->unrung)
+		keeper_ring(k);
 }
 
 void
@@ -75,8 +111,14 @@ keeper_note_generation(struct keeper *k)
 void
 keeper_committed(struct keeper *k)
 {
+	uint64_t version = atomic_load_explicit(
+	    &arena_head(k->store.arena)->endpoints_version, memory_order_relaxed);
+
 	keeper_note_generation(k);
-	keeper_ring(k);
+	k->unrung = true;
+	if (version != k->rung_version)
+		keeper_ring(k);
+	k->rung_version = version;
 	beat_generation(k->beat, k->store.meta.generation);
 	keeper_settings(k);
 	keeper_endpoints_generation(k);

@@ -174,6 +174,7 @@ commit_files(struct keeper *k, struct conf_check *report)
 	if (changed == 0)
 		return 1;
 	keeper_committed(k);
+	keeper_ring_late(k);
 	log_info("generation %llu: %u objects changed",
 	    (unsigned long long)k->store.meta.generation, changed);
 	return 1;
@@ -223,6 +224,7 @@ finish(struct keeper *k)
 		return;
 	}
 	job_commit(k, j, &k->pending);
+	keeper_ring_late(k);
 	job_over(k, j);
 }
 

@@ -119,12 +119,14 @@ struct keeper {
 	struct ws pending_ws;
 	struct job *pending_job; /* it is a document's */
 	char author[STATE_AUTHOR_MAX];
-	uint32_t txn;        /* its id */
-	bool prepared;       /* this process has gone through a PREPARE */
-	bool begun;          /* the map has a generation: documents are taken up */
-	uint64_t base;       /* fresh: the generation the last map had reached */
-	struct digest files; /* of all the master's change set under way says */
-	bool start_whole;    /* nothing that was remembered was refused at the start */
+	uint32_t txn;          /* its id */
+	bool prepared;         /* this process has gone through a PREPARE */
+	bool begun;            /* the map has a generation: documents are taken up */
+	uint64_t base;         /* fresh: the generation the last map had reached */
+	uint64_t rung_version; /* endpoints_version of the last commit */
+	bool unrung;           /* workers were not told of the last commit */
+	struct digest files;   /* of all the master's change set under way says */
+	bool start_whole;      /* nothing that was remembered was refused at the start */
 	struct watch chan;
 
 	/* documents */
@@ -152,7 +154,10 @@ struct keeper {
 int keeper_send(int fd, struct msg *m) NODISCARD;
 void keeper_leave(struct keeper *k, int status);
 void keeper_ring(struct keeper *k); /* the workers' mailboxes */
-/* After every commit that made a generation: ring, beat, note, settings in force. */
+/* Where a generation was committed since: at the end of a turn, before anybody is answered. */
+void keeper_ring_late(struct keeper *k);
+/* After every commit that made a generation: beat, note, settings in force. Rings where rows went,
+ * for they rest until every worker has seen it; else keeper_ring_late is to follow. */
 void keeper_committed(struct keeper *k);
 /* Gives back what a commit of many objects needed; no transaction is under way. */
 void keeper_slim(struct keeper *k, uint32_t changed);

@@ -294,6 +294,7 @@ settle(struct keeper *k)
 {
 	struct list *n;
 
+	keeper_ring_late(k);
 	if (list_empty(&k->done) && k->remember.n == 0)
 		return;
 	keeper_endpoints_settle(k);

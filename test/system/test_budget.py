@@ -55,8 +55,10 @@ def test_allocations(counted, name):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_socket_calls(counted, name):
-    """Four socket calls for each request on kept connections: what a relay that looks at no octet needs too. F-PERF-01"""
+    """Four socket calls for each request on kept connections: what a relay that looks at no octet needs too. Changes
+    come together where the worker was not woken between them. F-PERF-01, F-PERF-02"""
     cost, row = counted[name], ROWS[name]
     calls = {f: cost.called[f] for f in budget.SOCKET_CALLS if cost.called[f]}
     print(f"{name}: {cost.calls(*budget.SOCKET_CALLS):.3f} socket calls a request: {calls}")
-    assert abs(cost.calls(*budget.SOCKET_CALLS) - row.socket_calls) < 0.01, (name, row.socket_calls, calls)
+    over = cost.calls(*budget.SOCKET_CALLS) - row.socket_calls
+    assert over < 0.01 and (over > -0.01 or name == "change"), (name, row.socket_calls, calls)

@@ -484,6 +484,104 @@ many_at_once_are_one_turn(void **state)
 	end(f);
 }
 
+/* No more of them came. */
+static void
+quiet(int mailbox)
+{
+	struct pollfd p = {.fd = mailbox, .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+/* Authors who wait at the same time share a turn. Each has a generation, or a refusal, and an
+ * answer of its own, in the order in which they came, and sees what those before it did; workers
+ * hear of all of it at once, before the first is answered. */
+static void
+authors_of_a_turn_are_kept_apart(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t status;
+		uint64_t generation;
+		const char *says;
+	} v[] = {
+	    {"{'author':'ann','changes':[" PUT("route", "a", ROUTE) "]}", 200, 2, "'created'"},
+	    {"{'author':'bob','changes':[" PUT(
+		 "route", "b", "{'path':['/b'],'service':'gone'}") "]}",
+		422, 2, "routes[b].service"},
+	    {"{'author':'cid','changes':[" PUT(
+		 "route", "c", "{'path':['/c'],'service':'one'}") "]}",
+		200, 3, "'created'"},
+	    {"{'author':'dan','changes':[{'op':'put','kind':'route','id':'a','if_match':17,'value'"
+	     ":" ROUTE "}]}",
+		412, 3, "version 2, not 17"},
+	    {"{'author':'eve','changes':[{'op':'patch','kind':'route','id':'a','if_match':2,'value'"
+	     ":"
+	     "{'priority':7}}]}",
+		200, 4, "'replaced'"},
+	    {"{'author':'fay','changes':[", 400, 4, "Bad Request"},
+	    {"{'author':'gus','changes':[{'op':'delete','kind':'route','id':'c'}]}", 200, 5,
+		"'deleted'"},
+	    {"{'author':'hal','changes':[{'op':'delete','kind':'route','id':'c'}]}", 404, 5, "Not"},
+	};
+	struct fixture *f = *state;
+	uint32_t first = f->asked + 1;
+
+	begun(f);
+	expect(f, f->mailbox, MSG_BELL);
+	kill(f->pid, SIGSTOP);
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		send_document(f, f->admin, "%s", v[i].text);
+	kill(f->pid, SIGCONT);
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		struct reply r = answer(f, f->admin, first + (uint32_t)i);
+
+		if (i == 0) {
+			expect(f, f->mailbox, MSG_BELL);
+			assert_int_equal(msg_u64(&f->m), 5);
+		}
+		assert_int_equal(r.status, v[i].status);
+		HAS(r, v[i].says);
+		if (r.status == 200)
+			assert_int_equal(r.changed, 1);
+	}
+	quiet(f->mailbox);
+	SEES(f, CONF_ROUTE, "a", "{'path':['/a'],'priority':7,'service':'one'}");
+	SEES(f, CONF_ROUTE, "b", "");
+	SEES(f, CONF_ROUTE, "c", "");
+	for (uint64_t n = 2; n <= 5; n++) {
+		static const char *const authors[] = {"ann", "cid", "eve", "gus"};
+		json_t *j = ask(f, ASK_GENERATION, n, 0, 200);
+
+		assert_string_equal(
+		    json_string_value(json_object_get(j, "author")), authors[n - 2]);
+		json_decref(j);
+	}
+	end(f);
+}
+
+/* A slot that nobody is to fill has no bell; one whose worker died does, for the next one's sake.
+ */
+static void
+only_taken_slots_are_rung(void **state)
+{
+	struct fixture *f = *state;
+	int pair[2];
+
+	assert_int_equal(msg_pair(pair), 1);
+	f->h.mailbox_send[1] = pair[1];
+	begun(f);
+	expect(f, f->mailbox, MSG_BELL);
+	quiet(pair[0]);
+	worker_state(f, 1, PROC_DEAD);
+	CHANGE(f, f->admin, 200, "{'changes':[" PUT("route", "a", ROUTE) "]}");
+	expect(f, pair[0], MSG_BELL);
+	assert_int_equal(msg_u64(&f->m), 2);
+	end(f);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void
 without_a_state_documents_are_refused(void **state)
 {
@@ -510,6 +608,8 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(the_console_may_speak_of_what_is_to_come, setup, teardown),
     TEST_WITH(verdicts_expire, setup, teardown),
     TEST_WITH(many_at_once_are_one_turn, setup, teardown),
+    TEST_WITH(authors_of_a_turn_are_kept_apart, setup, teardown),
+    TEST_WITH(only_taken_slots_are_rung, setup, teardown),
     TEST_WITH(without_a_state_documents_are_refused, setup, teardown),
 };
 

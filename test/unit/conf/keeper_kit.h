@@ -101,6 +101,22 @@ wait_gone(struct fixture *f)
 	return status;
 }
 
+/* What the master says of the worker of a slot. */
+UNUSED static void
+worker_state(struct fixture *f, unsigned slot, enum proc_state state)
+{
+	const char *error;
+	struct region r;
+
+	assert_int_equal(region_attach(f->h.region_fd[REGION_PROCS], REGION_PROCS, procs_layout(),
+			     true, &r, &error),
+	    1);
+	atomic_store(&procs_of(&r)->row[16 + slot].kind, PROC_WORKER);
+	atomic_store(&procs_of(&r)->row[16 + slot].slot, slot);
+	atomic_store(&procs_of(&r)->row[16 + slot].state, state);
+	region_detach(&r);
+}
+
 UNUSED static int
 setup(void **state)
 {
@@ -155,6 +171,7 @@ setup(void **state)
 	assert_int_equal(msg_pair(pair), 1);
 	f->mailbox = pair[0];
 	f->h.mailbox_send[0] = pair[1];
+	worker_state(f, 0, PROC_UP);
 	*state = f;
 	return 0;
 }
