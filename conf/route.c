@@ -406,6 +406,32 @@ route_check(void *self, struct conf_check *c)
 	check_params(r, c);
 }
 
+/* The rows in front. Of malformed bytes everything is told, for the decoder to find it out. */
+#define PLACE_ROWS 3
+
+struct str
+route_shared(struct str body)
+{
+	struct rbuf r = rbuf_of(body);
+	size_t at = 0;
+
+	while (at < body.n && (unsigned char)body.p[at] < PLACE_ROWS) {
+		uint8_t row = rbuf_u8(&r);
+
+		for (uint32_t left = rbuf_u32(&r); left > 0 && !r.bad; left--) {
+			struct str s = rbuf_bytes(&r, rbuf_u32(&r));
+
+			if (rows[row].offset == FIELD_AT(struct conf_route, path) &&
+			    str_starts(s, STR("~")))
+				return body;
+		}
+		if (r.bad)
+			return body;
+		at = r.at;
+	}
+	return str_sub(body, at, body.n);
+}
+
 const struct fields route_fields = {
     .name = "route",
     .help = "Which requests it takes, and where they go.",

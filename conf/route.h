@@ -41,4 +41,9 @@ struct conf_route {
 	struct conf_list policies; /* struct conf_policy */
 };
 
+/* What of a route's encoded body is not for itself alone: all behind its hosts, paths and methods,
+ * which say only where it hangs; everything where a path is a regular expression, which is asked at
+ * each request. Decodes like the whole. Borrowed. */
+struct str route_shared(struct str body);
+
 #endif

@@ -101,7 +101,8 @@ static const struct field limits_rows[] = {
     LIMIT(connections, "10000", 1, 10000000, "connections", 0,
 	"Client connections of each worker; at the limit new ones wait to be accepted."),
     LIMIT(plans, "4096", 16, 1000000, "plans", 0,
-	"Routes each worker keeps prepared; the one used least recently makes room."),
+	"Plans each worker keeps prepared, and 32 routes for each; routes that differ only in id, "
+	"host, path and method share a plan. Those not used lately make room."),
     LIMIT(routes, "200000", 1, 10000000, "routes", 0,
 	"Routes of all sources together; a change that would make more is refused."),
     LIMIT(history, "100", 1, 100000, "changes", 0,

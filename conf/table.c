@@ -77,6 +77,7 @@ table_close(struct table **tp)
 		db_abort(&t->txn);
 	if (!t->borrowed)
 		map_close(&t->map);
+	table_shards_forget(t);
 	free(t);
 }
 

@@ -208,7 +208,7 @@ walk_outer(struct walk *w, struct hit h, struct str text, bool any)
 		w->key_n = key_n;
 		return 0;
 	}
-	got = db_get(w->t->txn, w->t->map.tab[MAP_SHARD], str_n(w->key, w->key_n), &value);
+	got = table_shard(w->t, str_n(w->key, w->key_n), &value);
 	if (got == 1)
 		got = shard_open(value, &h.shard) == 1 ? walk_node(w, h, SHARD_ROOT) : -1;
 	w->key_n = key_n;
@@ -277,7 +277,7 @@ walk_start(struct walk *w, uint32_t host)
 
 	w->budget = WALK_NODES;
 	w->key_n = shard_key_root(w->key, host);
-	got = db_get(w->t->txn, w->t->map.tab[MAP_SHARD], str_n(w->key, w->key_n), &value);
+	got = table_shard(w->t, str_n(w->key, w->key_n), &value);
 	if (got <= 0)
 		return got;
 	return shard_open(value, &h.shard) == 1 ? walk_node(w, h, SHARD_ROOT) : -1;

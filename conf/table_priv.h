@@ -12,6 +12,9 @@
 #define TABLE_HOSTS       128 /* remembered host names; a power of two */
 #define TABLE_HOST_OCTETS 80
 
+#define TABLE_SHARDS_MIN 256 /* sets of remembered shards; powers of two, by steps of 4 */
+#define TABLE_SHARDS_MAX 32768
+
 /* A host number to look for routes under. */
 struct host_level {
 	uint32_t id;
@@ -26,6 +29,25 @@ struct host_memory {
 	char name[TABLE_HOST_OCTETS];
 };
 
+/* Where shards lie in one snapshot, by hash of their keys: saves look-ups in the B-tree, of which a
+ * request makes one for each shard on its path. A set is a cache line. */
+#define TABLE_SHARD_WAYS 4
+struct shard_place {
+	const char *key; /* in the map; the value lies behind it */
+	uint16_t key_n, n;
+	uint16_t tag;
+	uint16_t epoch; /* 0: unused */
+};
+struct shard_set {
+	alignas(CACHE_LINE) struct shard_place way[TABLE_SHARD_WAYS];
+};
+struct shard_memory {
+	struct shard_set *set; /* NULL until the first match */
+	uint32_t n_sets, stored;
+	uint16_t epoch; /* what has another one is of another snapshot */
+	uint64_t txn_id;
+};
+
 struct table {
 	struct map map;
 	struct db_txn *txn;
@@ -35,6 +57,7 @@ struct table {
 	struct map_meta meta; /* of txn_id */
 	char pattern[1024];
 	struct host_memory hosts[TABLE_HOSTS];
+	struct shard_memory shards;
 };
 
 /* A reader in the process that writes (keeper), which may not open the environment twice. It sees
@@ -43,5 +66,9 @@ int table_attach(const struct map *m, struct table **t_r, const char **error_r) 
 
 /* The numbers a host stands for, most specific first, without "any". Up to `cap`; -1 malformed. */
 int table_host_levels(struct table *t, struct str host, struct host_level *v, unsigned cap);
+
+/* The shard of this key: 1, 0, -1, as db_get. */
+int table_shard(struct table *t, struct str key, struct str *value_r);
+void table_shards_forget(struct table *t);
 
 #endif

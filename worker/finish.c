@@ -108,12 +108,12 @@ finish_count(struct req *r)
 	if (r->grpc && r->plan->service && grpc_status(r) >= 0)
 		metric_row_add(m, r->plan->metric_service,
 		    (enum metric_all)(M_SERVICE_S_GRPC_OK + grpc_status(r)), 1);
-	metric_row_add(m, r->plan->metric_route, finish_class(r->out.status), 1);
-	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_IN, r->body_in);
-	metric_row_add(m, r->plan->metric_route, M_ROUTE_R_BYTES_OUT, r->body_out);
+	metric_row_add(m, r->metric_route, finish_class(r->out.status), 1);
+	metric_row_add(m, r->metric_route, M_ROUTE_R_BYTES_IN, r->body_in);
+	metric_row_add(m, r->metric_route, M_ROUTE_R_BYTES_OUT, r->body_out);
 	if (!websocket_was_open(r)) /* how long a WebSocket was open says nothing of answers */
 		metric_row_observe(
-		    m, r->plan->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
+		    m, r->metric_route, H_R_DURATION, (r->t.end - r->t.start) / 1000);
 }
 
 int

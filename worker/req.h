@@ -85,8 +85,10 @@ struct req {
 	struct str trace_id;    /* 32 hex digits */
 	struct str traceparent; /* as forwarded */
 
-	struct plan *plan;   /* one reference, dropped at the end; NULL when no route */
-	uint64_t generation; /* it was routed by */
+	struct plan *plan;     /* one reference, dropped at the end; NULL when no route */
+	struct str route;      /* its id, "" then */
+	uint32_t metric_route; /* its row */
+	uint64_t generation;   /* it was routed by */
 
 	struct attempt *attempt;
 	uint16_t attempts;

@@ -18,6 +18,7 @@ struct route_try {
 	/* The candidate that was accepted last: one reference. With no match it was only asked
 	 * which methods it takes. */
 	struct plan *plan;
+	struct plan_route own;
 	struct match_view view;
 	bool doubled, merged; /* the target has slashes in a row; the path being tried has not */
 };
@@ -41,7 +42,8 @@ route_accept(void *arg, uint32_t route, bool regex, struct match_param *params, 
 {
 	struct route_try *a = arg;
 	struct worker *w = a->r->worker;
-	struct plan *p = plan_get(w->plans, a->t, route);
+	struct plan_route own;
+	struct plan *p = plan_get(w->plans, a->t, route, &own);
 	int rc = -1;
 
 	if (!p)
@@ -60,6 +62,8 @@ route_accept(void *arg, uint32_t route, bool regex, struct match_param *params, 
 	if (a->plan)
 		plan_unref(w->plans, &a->plan);
 	a->plan = p;
+	a->own = own;
+	a->own.id = ws_str(&a->r->ws, own.id);
 	return rc;
 }
 
@@ -153,11 +157,13 @@ route_keep_params(struct req *r)
 }
 
 static int
-route_taken(struct req *r, struct plan *p)
+route_taken(struct req *r, struct plan *p, const struct plan_route *own)
 {
 	const struct conf_route *route = p->route;
 
 	r->plan = p;
+	r->route = own->id;
+	r->metric_route = own->metric_row;
 	r->service = p->service_id;
 	route_keep_params(r);
 	if (p->body_limit)
@@ -187,7 +193,7 @@ route_table(struct req *r)
 	r->generation = table_generation(t);
 	rc = route_find(&a);
 	if (rc == 1)
-		return route_taken(r, a.plan);
+		return route_taken(r, a.plan, &a.own);
 	if (a.plan)
 		plan_unref(w->plans, &a.plan);
 	if (rc == 0)

@@ -61,7 +61,7 @@ static bool
 websocket_count(struct websocket *ws)
 {
 	struct metrics *m = ws->req->worker->metrics;
-	uint32_t row = ws->req->plan->metric_route;
+	uint32_t row = ws->req->metric_route;
 	int64_t most = ws->conf->connections;
 
 	ws->counted =
@@ -229,7 +229,7 @@ websocket_end(struct req *r)
 {
 	struct metrics *m = r->worker->metrics;
 	struct websocket *ws = r->websocket;
-	uint32_t row = r->plan->metric_route;
+	uint32_t row = r->metric_route;
 
 	list_del(&ws->node);
 	if (ws->counted)

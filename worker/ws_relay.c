@@ -289,7 +289,7 @@ ws_count(struct websocket *ws)
 
 		if (w->told == w->frames.messages)
 			continue;
-		metric_row_add(m, ws->req->plan->metric_route, of[i], w->frames.messages - w->told);
+		metric_row_add(m, ws->req->metric_route, of[i], w->frames.messages - w->told);
 		w->told = w->frames.messages;
 	}
 }

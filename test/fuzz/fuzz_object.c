@@ -7,6 +7,7 @@
 #include "conf/boot.h"
 #include "conf/object.h"
 #include "conf/policy.h"
+#include "conf/route.h"
 #include "conf/show.h"
 #include "shm/base/bug.h"
 
@@ -76,6 +77,11 @@ body(enum conf_kind kind, struct str bytes)
 	if (self != NULL) {
 		settle(object_kinds[kind].fields, self);
 		print(object_kinds[kind].fields, self);
+	}
+	if (kind == CONF_ROUTE) {
+		/* What routes share is a route, too. */
+		o.body = route_shared(o.body);
+		BUG_ON(self != NULL && object_body(&o, &ws) == NULL && !ws.overflow);
 	}
 	ws_free(&ws);
 }

@@ -93,7 +93,7 @@ reason_of(const struct req *r)
 static struct str
 route_of(const struct req *r)
 {
-	return r->plan != NULL ? r->plan->id : STR("");
+	return r->route;
 }
 
 static bool

@@ -321,6 +321,68 @@ ambiguous_tables_keep_the_order(void **state)
 	}
 }
 
+/* --- what is remembered ---------------------------------------------------------------------- */
+
+static void
+hang(struct fixture *f, uint32_t number, const char *where, bool there)
+{
+	struct str path = str_of(where);
+	struct conf_route route = {.path = {&path, 1}};
+	struct routing *r = routing_new(f->kit.txn, &f->kit.map, &f->kit.meta);
+	const char *error = NULL;
+
+	if (there)
+		assert_int_equal(routing_link(r, number, &route, &error), 1);
+	else
+		assert_int_equal(routing_unlink(r, number, &route, &error), 1);
+	assert_int_equal(routing_flush(r, &error), 1);
+	routing_free(&r);
+}
+
+static int
+asked(struct fixture *f, const char *path)
+{
+	struct match_query q = {
+	    .host = STR("h"), .path = str_of(path), .method = 1, .method_name = STR("GET")};
+
+	return table_match(f->kit.table, &q, &last);
+}
+
+/* Where shards lie is remembered: for one snapshot only, and not where they are not. */
+static void
+shards_are_remembered_for_a_snapshot(void **state)
+{
+	struct fixture *f = *state;
+	char path[80];
+
+	kit_begin(&f->kit);
+	for (uint32_t i = 1; i <= 300; i++) {
+		snprintf(path, sizeof(path), "/api/v1/item%u/long-enough-to-need-shards", i);
+		kit_object(&f->kit, CONF_ROUTE, i, str_of("r"));
+		hang(f, i, path, true);
+	}
+	kit_commit(&f->kit);
+	for (uint32_t i = 1; i <= 300; i++) {
+		snprintf(path, sizeof(path), "/api/v1/item%u/long-enough-to-need-shards", i);
+		for (unsigned twice = 0; twice < 2; twice++) {
+			assert_int_equal(asked(f, path), 1);
+			assert_int_equal(last.route, i);
+		}
+		kit_begin(&f->kit);
+		hang(f, i, path, false);
+		/* Not yet committed: nobody else sees it. */
+		assert_int_equal(asked(f, path), 1);
+		kit_commit(&f->kit);
+		assert_int_equal(asked(f, path), 0);
+		kit_begin(&f->kit);
+		hang(f, i + 1000, path, true);
+		assert_int_equal(asked(f, path), 0);
+		kit_commit(&f->kit);
+		assert_int_equal(asked(f, path), 1);
+		assert_int_equal(last.route, i + 1000);
+	}
+}
+
 /* --- size ------------------------------------------------------------------------------------ */
 
 static void
@@ -397,6 +459,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(one_route_at_many_places, setup, teardown),
     TEST_WITH(removing_leaves_nothing_behind, setup, teardown),
     TEST_WITH(ambiguous_tables_keep_the_order, setup, teardown),
+    TEST_WITH(shards_are_remembered_for_a_snapshot, setup, teardown),
     TEST_WITH(hundred_thousand_routes, setup, teardown),
 };
 

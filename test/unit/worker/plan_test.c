@@ -13,6 +13,7 @@ struct fixture {
 	struct region region;
 	struct metrics *metrics;
 	struct plans *plans;
+	struct plan_route own; /* of the route asked for last */
 };
 
 static int
@@ -89,9 +90,10 @@ put_service(struct fixture *f, uint32_t number, const char *id, uint64_t connect
 }
 
 static void
-put_route(struct fixture *f, uint32_t number, const char *id, const char *service, uint64_t total)
+put_route_at(struct fixture *f, uint32_t number, const char *id, const char *where,
+    const char *service, uint64_t total)
 {
-	struct str path = STR("/x");
+	struct str path = str_of(where);
 	struct conf_route r;
 	struct gbuf body = {0};
 	struct ws ws;
@@ -106,13 +108,19 @@ put_route(struct fixture *f, uint32_t number, const char *id, const char *servic
 	ws_free(&ws);
 }
 
+static void
+put_route(struct fixture *f, uint32_t number, const char *id, const char *service, uint64_t total)
+{
+	put_route_at(f, number, id, "/x", service, total);
+}
+
 #define CHANGE(f)                                                                                  \
 	for (int once_ = (kit_begin(&(f)->kit), 1); once_; once_ = (kit_commit(&(f)->kit), 0))
 
 static struct plan *
 get(struct fixture *f, uint32_t route)
 {
-	return plan_get(f->plans, f->kit.table, route);
+	return plan_get(f->plans, f->kit.table, route, &f->own);
 }
 
 /* Takes and gives back: the plan stays in the cache. */
@@ -148,11 +156,10 @@ a_plan_is_made_once(void **state)
 	b = get(f, 3);
 	assert_non_null(a);
 	assert_ptr_equal(a, b);
-	assert_int_equal(a->refs, 2);
+	assert_int_equal(a->refs, 3); /* the cache's own too */
 	assert_int_equal(misses(f), 1);
-	assert_true(str_eq(a->id, STR("r")));
+	assert_true(str_eq(f->own.id, STR("r")));
 	assert_true(str_eq(a->service_id, STR("s")));
-	assert_int_equal(a->route_number, 3);
 	assert_int_equal(a->service_number, 7);
 	assert_int_equal(a->connect_ms, 250); /* the service's */
 	assert_int_equal(a->total_ms, 900);   /* the route's */
@@ -176,20 +183,21 @@ it_outlives_changes_of_others(void **state)
 	{
 		put_service(f, 1, "s", 1);
 		put_route(f, 1, "one", "s", 0);
-		put_route(f, 2, "two", "s", 0);
+		put_route(f, 2, "two", "s", 3);
 	}
 	a = peek(f, 1);
-	other = peek(f, 2);
+	other = get(f, 2);
 	CHANGE(f)
 	put_route(f, 2, "two", "s", 5);
 	assert_ptr_equal(peek(f, 1), a);
 	assert_ptr_not_equal(peek(f, 2), other);
 	assert_int_equal(misses(f), 3);
-	/* And back again: the old one was still there. */
+	/* And back again: somebody still held the old one. */
 	CHANGE(f)
-	put_route(f, 2, "two", "s", 0);
+	put_route(f, 2, "two", "s", 3);
 	assert_ptr_equal(peek(f, 2), other);
 	assert_int_equal(misses(f), 3);
+	plan_unref(f->plans, &other);
 	/* Another map: the numbers are looked up again, the content is known. */
 	plans_forget(f->plans);
 	assert_ptr_equal(peek(f, 1), a);
@@ -215,70 +223,139 @@ its_service_belongs_to_it(void **state)
 	plan_unref(f->plans, &a);
 	/* The same content under another number is another plan: endpoints and counters hang on the
 	 * number. */
-	a = peek(f, 1);
+	a = get(f, 1);
 	CHANGE(f)
 	{
 		put_service(f, 2, "s", 200);
 	}
 	assert_ptr_not_equal(peek(f, 1), a);
 	assert_int_equal(peek(f, 1)->service_number, 2);
+	plan_unref(f->plans, &a);
 }
 
+/* Routes that differ in where they hang and in name share a plan; each keeps id and row. */
 static void
-the_longest_unused_makes_room(void **state)
+routes_alike_share_one(void **state)
 {
 	struct fixture *f = *state;
-	struct plan *held, *two;
+	const char *far_id = "a-name-of-more-octets-than-lie-with-the-rest";
+	struct plan *a;
+	uint32_t row;
 
 	CHANGE(f)
 	{
 		put_service(f, 1, "s", 1);
-		for (uint32_t i = 1; i <= 8; i++) {
-			char id[8];
+		put_route_at(f, 1, "one", "/one", "s", 9);
+		put_route_at(f, 2, far_id, "/two/{id}", "s", 9);
+		put_route_at(f, 3, "three", "/one", "s", 8);
+		put_route_at(f, 4, "four", "~^/x[0-9]$", "s", 9);
+		put_route_at(f, 5, "five", "~^/x[a-z]$", "s", 9);
+	}
+	a = peek(f, 1);
+	row = f->own.metric_row;
+	assert_true(str_eq(f->own.id, STR("one")));
+	assert_ptr_equal(peek(f, 2), a);
+	assert_true(str_eq(f->own.id, str_of(far_id)));
+	assert_int_not_equal(f->own.metric_row, row);
+	assert_int_equal(a->route->path.n, 0); /* nothing of one of them alone */
+	assert_ptr_not_equal(peek(f, 3), a);
+	/* An expression is asked at each request: it belongs to the plan. */
+	assert_ptr_not_equal(peek(f, 4), a);
+	assert_ptr_not_equal(peek(f, 5), peek(f, 4));
+	assert_int_equal(plans_count(f->plans), 4);
+	/* One of them changes its name: a new row, the same plan. */
+	CHANGE(f)
+	put_route_at(f, 1, "uno", "/one", "s", 9);
+	assert_ptr_equal(peek(f, 1), a);
+	assert_true(str_eq(f->own.id, STR("uno")));
+	assert_int_not_equal(f->own.metric_row, row);
+}
+
+/* Far apart, so that each lies in a block of its own. */
+#define APART 100
+
+static void
+put_different(struct fixture *f, uint32_t n)
+{
+	CHANGE(f)
+	{
+		put_service(f, 1, "s", 1);
+		for (uint32_t i = 1; i <= n; i++) {
+			char id[16];
 
 			snprintf(id, sizeof(id), "r%u", i);
-			put_route(f, i, id, "s", i);
+			put_route(f, i * APART, id, "s", i);
 		}
 	}
-	held = get(f, 1);
-	two = peek(f, 2);
-	peek(f, 3);
-	peek(f, 4);
-	assert_ptr_equal(peek(f, 2), two); /* used again: 3 is the longest unused now */
-	peek(f, 5);
-	assert_int_equal(plans_count(f->plans), 4);
-	assert_int_equal(metric_sum(f->metrics, M_PROC_PLANS), 4);
-	assert_int_equal(misses(f), 5);
-	assert_ptr_equal(peek(f, 2), two);
-	assert_int_equal(misses(f), 5);
-	peek(f, 3);
-	assert_int_equal(misses(f), 6);
+}
+
+static void
+what_is_not_asked_for_makes_room(void **state)
+{
+	struct fixture *f = *state;
+	struct plan *held, *two;
+
+	put_different(f, 12);
+	held = get(f, APART);
+	two = peek(f, 2 * APART);
+	peek(f, 3 * APART);
+	peek(f, 4 * APART);
+	for (uint32_t i = 5; i <= 12; i++) {
+		assert_ptr_equal(peek(f, 2 * APART), two); /* asked for all the time: it stays */
+		peek(f, i * APART);
+		assert_in_range(plans_count(f->plans), 2, 5);
+	}
+	assert_int_equal(metric_sum(f->metrics, M_PROC_PLANS), plans_count(f->plans));
+	assert_int_equal(misses(f), 12);
+	peek(f, 3 * APART);
+	assert_int_equal(misses(f), 13);
 	/* One that is held never goes. */
-	for (uint32_t i = 2; i <= 8; i++)
-		peek(f, i);
-	assert_ptr_equal(peek(f, 1), held);
+	assert_int_equal(held->connect_ms, 1);
+	assert_ptr_equal(peek(f, APART), held);
 	plan_unref(f->plans, &held);
 }
 
-/* More are held than fit: all stay, and the surplus goes when it is given back. */
+/* More are held than fit: all stay. What is given back goes with the next that is made. */
 static void
 held_ones_may_be_more_than_fit(void **state)
 {
 	struct fixture *f = *state;
 	struct plan *v[8];
 
+	put_different(f, 12);
+	for (uint32_t i = 0; i < 8; i++)
+		v[i] = get(f, (i + 1) * APART);
+	assert_int_equal(plans_count(f->plans), 8);
+	for (uint32_t i = 0; i < 8; i++)
+		assert_int_equal(v[i]->total_ms, i + 1);
+	for (uint32_t i = 0; i < 8; i++)
+		plan_unref(f->plans, &v[i]);
+	peek(f, 9 * APART);
+	peek(f, 10 * APART);
+	assert_in_range(plans_count(f->plans), 1, 4);
+}
+
+/* Routes that share a plan are bounded themselves. */
+static void
+routes_known_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+
 	CHANGE(f)
 	{
 		put_service(f, 1, "s", 1);
-		for (uint32_t i = 1; i <= 8; i++)
-			put_route(f, i, (char[]){'a', (char)('0' + i), 0}, "s", 0);
+		for (uint32_t i = 1; i <= 100; i++) {
+			char id[16];
+
+			snprintf(id, sizeof(id), "r%u", i);
+			put_route(f, i * APART, id, "s", 0);
+		}
 	}
-	for (uint32_t i = 0; i < 8; i++)
-		v[i] = get(f, i + 1);
-	assert_int_equal(plans_count(f->plans), 8);
-	for (uint32_t i = 0; i < 8; i++)
-		plan_unref(f->plans, &v[i]);
-	assert_int_equal(plans_count(f->plans), 4);
+	for (unsigned round = 0; round < 3; round++)
+		for (uint32_t i = 1; i <= 100; i++)
+			peek(f, i * APART);
+	assert_int_equal(plans_count(f->plans), 1);
+	assert_in_range(plans_routes(f->plans), 1, 4 * PLAN_ROUTES);
 }
 
 static void
@@ -299,7 +376,7 @@ a_deleted_route_has_none(void **state)
 	    db_del(f->kit.txn, f->kit.map.tab[MAP_OBJECT], image_key_object(key, CONF_ROUTE, 1)),
 	    1);
 	assert_null(get(f, 1));
-	assert_true(str_eq(a->id, STR("r")));
+	assert_true(str_eq(a->service_id, STR("s")));
 	plan_unref(f->plans, &a);
 }
 
@@ -339,8 +416,10 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(a_plan_is_made_once, setup, teardown),
     TEST_WITH(it_outlives_changes_of_others, setup, teardown),
     TEST_WITH(its_service_belongs_to_it, setup, teardown),
-    TEST_WITH(the_longest_unused_makes_room, setup, teardown),
+    TEST_WITH(routes_alike_share_one, setup, teardown),
+    TEST_WITH(what_is_not_asked_for_makes_room, setup, teardown),
     TEST_WITH(held_ones_may_be_more_than_fit, setup, teardown),
+    TEST_WITH(routes_known_are_bounded, setup, teardown),
     TEST_WITH(a_deleted_route_has_none, setup, teardown),
     TEST_WITH(damage_is_counted_not_believed, setup, teardown),
     TEST_WITH(a_route_may_be_without_service, setup, teardown),

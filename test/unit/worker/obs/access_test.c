@@ -10,7 +10,6 @@
 
 #include "worker/net/tls.h"
 #include "worker/obs/access.h"
-#include "worker/plan.h"
 
 #define RING_BYTES 65536
 
@@ -18,7 +17,6 @@ static struct region ring_region, metric_region;
 static struct ring *ring;
 static struct metrics *metrics;
 static struct req r;
-static struct plan plan;
 
 static struct region
 region_of(size_t size)
@@ -41,7 +39,7 @@ setup(void **state)
 	metrics = metrics_open(&metric_region, 0);
 	assert_non_null(ring);
 	assert_non_null(metrics);
-	r = (struct req){.magic = REQ_MAGIC, .plan = &plan};
+	r = (struct req){.magic = REQ_MAGIC};
 	ws_init(&r.ws, NULL, 0);
 	head_init(&r.in, &r.ws, true);
 	return 0;
@@ -63,7 +61,7 @@ teardown(void **state)
 static void
 fill(void)
 {
-	plan.id = STR("orders");
+	r.route = STR("orders");
 	r.id = STR("req-1");
 	r.trace_id = STR("0af7651916cd43dd8448eb211c80319c");
 	r.client = (struct addr){.family = AF_INET, .ip = {192, 0, 2, 255}};
@@ -163,7 +161,7 @@ an_empty_request_is_a_line_too(void **state)
 	struct str s;
 
 	(void)state;
-	r.plan = NULL;
+	r.route = STR("");
 	r.reason = REASON_REQUEST_TIMEOUT;
 	s = line();
 	json = json_loadb(s.p, s.n, 0, NULL);

@@ -81,7 +81,7 @@ kit_request(void)
 	r->match.params[0].name = STR("id");
 	r->match.params[0].value = STR("7");
 	r->match.rest = STR("a/b");
-	kit.plan.id = STR("users");
+	r->route = STR("users");
 	kit.plan.service_id = STR("accounts");
 	head_add(&r->in, STR("Host"), STR("shop.example.com"));
 }
