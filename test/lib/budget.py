@@ -7,11 +7,13 @@
         cost.instructions, cost.calls("malloc", "calloc"), cost.top(20)          # per request
 
     measure(kinds)                              # {name: Cost} of the kinds of requests of test/budget.def
+    copied(*KINDS[kind])                        # (octets, {who: octets}) that are copied for a request
 
 A bell (SIGHUP) to the worker makes callgrind write down what was counted since the last one. A window without
 requests is counted first and taken off. No debugger's rights are wanted, as strace would.
 """
 import collections
+import json
 import os
 import re
 import shutil
@@ -85,19 +87,20 @@ def read(path):
     return Cost(own, called)
 
 
-class Counted(Gateway):
-    def __init__(self, config, **kw):
+class Watched(Gateway):
+    """Under a tool of valgrind. Its files, one for each process, are below `counts`."""
+
+    def __init__(self, config, tool, *options, **kw):
         super().__init__("workers = 1;\n" + config, **kw)
-        self.parts = 0
         # The program by its real path behind valgrind, children too; their files lie where they can write.
         self.counts = self.dir / "counts"
         self.counts.mkdir()
         os.chmod(self.counts, 0o777)
+        self.options = (f"--tool={tool}", "--trace-children=yes", "--vgdb=no", f"--{tool}-out-file={self.counts}/%p", *options)
         self.program, self.binary = self.binary, Path(shutil.which("valgrind") or "valgrind")
 
     def spawn(self, *args):
-        super().spawn("--tool=callgrind", "--trace-children=yes", "--vgdb=no", f"--dump-before={BELL}*", "--dump-line=no",
-                      f"--callgrind-out-file={self.counts}/%p", self.program, *args)
+        super().spawn(*self.options, self.program, *args)
 
     def wait_ready(self, timeout=60):
         super().wait_ready(timeout)
@@ -105,10 +108,19 @@ class Counted(Gateway):
     def stop(self, *args, timeout=60, **kw):
         return super().stop(*args, timeout=timeout, **kw)
 
+    def worker(self):
+        return int(self.wait_log(r"worker (\d+) is up")[1])  # under valgrind a process has no title
+
+
+class Counted(Watched):
+    def __init__(self, config, **kw):
+        super().__init__(config, "callgrind", f"--dump-before={BELL}*", "--dump-line=no", **kw)
+        self.parts = 0
+
     def window(self):
         """Ends a window, and is what was counted in it."""
         # Whatever a request leaves behind it for the end of a turn is done when the worker sleeps again.
-        worker = int(self.wait_log(r"worker (\d+) is up")[1])  # under valgrind a process has no title
+        worker = self.worker()
         until(lambda: state(worker) == "S", 10, "the worker to sleep")
         os.kill(worker, signal.SIGHUP)
         self.parts += 1
@@ -137,13 +149,13 @@ CONF = """
 OBSERVED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "X-Request-Id": "4711"}
 
 
-def http1(gw, headers=()):
+def http1(gw, headers=(), octets=1024):
     """One after the other on one connection."""
     c = Client(gw.address)
 
     def load(n):
         for _ in range(n):
-            if c.ask("GET", "/1024", headers).status != 200:
+            if c.ask("GET", f"/{octets}", headers).status != 200:
                 raise GatewayError("not answered by 200")
     return load
 
@@ -239,6 +251,37 @@ def measure(names):
                         load(WARM)
                         out[name] = gw.cost(load, REQUESTS)
     return out
+
+
+# --- what is copied ------------------------------------------------------------------------------------------
+LIBC = re.compile(r"(__)?mem(cpy|move|pcpy)|st[rp]n?cpy|\?\?\?")
+
+
+def copies(log, load, requests):
+    """{who: octets} of memcpy, memmove and their kind while a gateway did so much and no more, by DHAT. `who`: the
+    three functions next to it. What the compiler made of a copy of a few octets itself is not seen."""
+    with Origin() as origin, Calls() as calls:
+        with Watched(CONF, "dhat", "--mode=copy", log=str(log).lower(), origin=origin.url, calls=calls.url) as gw:
+            load(gw)(requests)
+            worker = gw.worker()
+            gw.stop()
+            told = json.loads((gw.counts / str(worker)).read_text())
+    names = [re.sub(r"^\S+: | \(.*", "", f) for f in told["ftbl"]]
+    out = collections.Counter()
+    for point in told["pps"]:
+        frames = [names[i] for i in point["fs"]]
+        while frames and LIBC.fullmatch(frames[0]):
+            frames.pop(0)
+        out[" < ".join(frames[:3])] += point["tb"]
+    return out
+
+
+def copied(log, load):
+    """(octets, {who: octets}) a request: what the runs of two numbers of requests differ by."""
+    more = copies(log, load, WARM + REQUESTS)
+    more.subtract(copies(log, load, WARM))
+    each = collections.Counter({who: n / REQUESTS for who, n in more.items()})
+    return sum(each.values()), each
 
 
 # --- the table -----------------------------------------------------------------------------------------------

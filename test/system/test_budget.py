@@ -14,12 +14,16 @@ ROWS = budget.rows()
 
 
 @pytest.fixture(scope="module")
-def counted():
-    """{name: Cost}, all counted once."""
+def countable():
     if not shutil.which("valgrind"):
         pytest.skip("needs valgrind")
     if SANITIZED or os.environ.get("COV") or "--coverage" in (budget.BUILD / "flags").read_text():
         pytest.skip("counts nothing of use in an instrumented build")
+
+
+@pytest.fixture(scope="module")
+def counted(countable):
+    """{name: Cost}, all counted once."""
     return budget.measure(list(ROWS))
 
 
@@ -62,3 +66,11 @@ def test_socket_calls(counted, name):
     print(f"{name}: {cost.calls(*budget.SOCKET_CALLS):.3f} socket calls a request: {calls}")
     over = cost.calls(*budget.SOCKET_CALLS) - row.socket_calls
     assert over < 0.01 and (over > -0.01 or name == "change"), (name, row.socket_calls, calls)
+
+
+def test_bodies_are_not_copied(countable):
+    """HTTP/1.1 passes a body on from the memory it was read into: one of 32 KiB makes no more copies than one of 1 KiB.
+    F-PERF-01"""
+    small, large = (budget.copied(False, lambda gw, n=n: budget.http1(gw, octets=n)) for n in (1024, 32768))
+    print(f"{small[0]:.0f} octets copied, {large[0]:.0f} with 32 KiB")
+    assert 0 < small[0] < 1024 and large[0] < small[0] + 64, (small, large)
