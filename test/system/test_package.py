@@ -264,6 +264,8 @@ def test_containerfile():
     """The Containerfile stops by QUIT and starts the program in the foreground."""
     text = (TOP / "contrib/container/Containerfile").read_text()
     assert re.search(r"(?m)^STOPSIGNAL SIGQUIT$", text) and re.search(r"(?m)^(ENTRYPOINT|CMD) \[", text)
+    # It installs what is trained as the package's is, unless that is turned off.
+    assert "make BUILD=/tmp/build pgo && make BUILD=/tmp/build-pgo install" in text and re.search(r"(?m)^ARG PGO=yes$", text)
     # The second stage has the libraries that the programs are linked with, and no others.
     linked = subprocess.run(["ldd", BUILD / "gateway", BUILD / "gatewayctl"], capture_output=True, text=True, check=True).stdout
     libs = {lib for lib in re.findall(r"(?m)^\s+(lib[\w-]+)\.so", linked)} - {
