@@ -97,7 +97,7 @@ def test_refused_is_named(fleet):
 
 
 def test_reload_all(fleet):
-    """gatewayctl reload --all, by its counter in Redis: every instance loads its files again. F-CFG-03"""
+    """gatewayctl reload --all, by its counter in Redis: every instance loads its files again. C-5, F-CFG-03"""
     publish = Publisher(fleet.server)
     publish.put("route", "a", text_route("/a", "one"))
     publish("wait", "--instances", "3")
