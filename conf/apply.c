@@ -83,7 +83,12 @@ write_tables(struct apply *a)
 {
 	const char *error;
 
+	a->recent = a->s->recent;
+	recent_begin(&a->recent, a->meta.generation);
+	for (uint32_t i = 0; i < a->n; i++)
+		recent_add(&a->recent, a->v[i]->o.kind, a->v[i]->o.number);
 	if ((a->routing != NULL && routing_flush(a->routing, &error) < 0) ||
+	    recent_put(a->txn, &a->s->map, &a->recent, &error) < 0 ||
 	    map_meta_put(a->txn, &a->s->map, &a->meta, &error) < 0) {
 		apply_fatal(a, error);
 		return -1;
@@ -273,6 +278,7 @@ publish(struct apply *a)
 	struct store *s = a->s;
 
 	s->meta = a->meta;
+	s->recent = a->recent;
 	memcpy(s->max, a->max, sizeof(s->max));
 	numbers_commit(&s->numbers);
 	refs_commit(&s->refs);

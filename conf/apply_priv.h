@@ -50,6 +50,7 @@ struct apply {
 	bool whole_lenient;
 	struct db_txn *txn;
 	struct map_meta meta;    /* as it will be */
+	struct recent recent;    /* so is this */
 	struct rows *rows;       /* NULL: no service was touched */
 	struct routing *routing; /* NULL: no route was */
 	struct ws ws;            /* until the end */

@@ -10,6 +10,7 @@
  *
  *	table		key				image body
  *	meta		"meta"				struct map_meta, field by field (map.c)
+ *			"recent"			what the last generations changed (recent.h)
  *	object		u8 kind, u32 number		object_encode
  *	name		u8 kind, id			u32 number
  *	host		"a.b", "*.b"			u32 host id, u32 references by routes

@@ -9,6 +9,7 @@
 
 #include "conf/map.h"
 #include "conf/numbers.h"
+#include "conf/recent.h"
 #include "conf/refs.h"
 #include "conf/rows.h"
 #include "conf/wants.h"
@@ -32,6 +33,7 @@ struct store {
 	char dir[512]; /* of the map */
 	struct map map;
 	struct map_meta meta; /* of the last commit */
+	struct recent recent; /* as of it */
 	struct arena *arena;
 	struct numbers numbers;
 	struct refs refs;

@@ -5,6 +5,7 @@
 #include "conf/table_priv.h"
 
 #include "conf/endpoint_set.h"
+#include "conf/recent.h"
 #include "shm/base/bug.h"
 
 /* 1, or -1 with *error_r: the record every reader begins with. */
@@ -202,6 +203,22 @@ uint64_t
 table_count(struct table *t, enum conf_kind kind)
 {
 	return t->meta.count[kind];
+}
+
+int
+table_changes(struct table *t, uint64_t from,
+    void (*fn)(void *arg, enum conf_kind kind, uint32_t number), void *arg)
+{
+	struct recent r;
+
+	BUG_ON(!t->reading);
+	if (recent_get(t->txn, &t->map, &r) != 1 || r.generation != t->meta.generation ||
+	    from < r.since || from > r.generation)
+		return 0;
+	for (uint32_t i = 0; i < r.n; i++)
+		if (r.v[i].generation > from && r.v[i].kind < CONF_KIND_COUNT)
+			fn(arg, (enum conf_kind)r.v[i].kind, r.v[i].number);
+	return 1;
 }
 
 int

@@ -38,6 +38,10 @@ int table_next(
 int table_after(
     struct table *t, enum conf_kind kind, struct str id, struct conf_object *o_r) NODISCARD;
 uint64_t table_count(struct table *t, enum conf_kind kind);
+/* Calls fn for each object that another generation than `from` may have otherwise: changed, new or
+ * gone since. 0: that is not known, and any may be; fn may have been called for some. */
+int table_changes(struct table *t, uint64_t from,
+    void (*fn)(void *arg, enum conf_kind kind, uint32_t number), void *arg) NODISCARD;
 
 /* Endpoints of a service, from the sub-database of their own rhythm. */
 struct endpoint_ref {

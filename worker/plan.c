@@ -53,7 +53,8 @@ struct plan_service {
 struct plans {
 	struct metrics *metrics;
 	unsigned max, n;
-	uint64_t now, generation; /* now moves with each generation, and with each map */
+	uint64_t generation; /* of the map, when it was looked at last */
+	uint64_t now;        /* moves when anything may have changed */
 	struct block **block;
 	uint32_t n_blocks, n_made, hand;
 	struct htab by_content, services;
@@ -500,6 +501,27 @@ known_learn(struct plans *ps, struct table *t, uint32_t route, struct block *b)
 	return rc;
 }
 
+static void
+known_changed(void *arg, enum conf_kind kind, uint32_t number)
+{
+	struct plans *ps = arg;
+	uint32_t at = number / BLOCK;
+
+	if (kind == CONF_SERVICE)
+		ps->now++; /* any route's plan may be by it */
+	else if (kind == CONF_ROUTE && at < ps->n_blocks && ps->block[at])
+		ps->block[at]->v[number % BLOCK].seen = 0;
+}
+
+/* A new generation: what it left alone is known as well as before. */
+static void
+plans_follow(struct plans *ps, struct table *t)
+{
+	if (table_changes(t, ps->generation, known_changed, ps) == 0)
+		ps->now++;
+	ps->generation = table_generation(t);
+}
+
 struct plan *
 plan_get(struct plans *ps, struct table *t, uint32_t route, struct plan_route *route_r)
 {
@@ -507,10 +529,8 @@ plan_get(struct plans *ps, struct table *t, uint32_t route, struct plan_route *r
 	struct block *b = at < ps->n_blocks ? ps->block[at] : NULL;
 	struct known *k;
 
-	if (unlikely(table_generation(t) != ps->generation)) {
-		ps->generation = table_generation(t);
-		ps->now++;
-	}
+	if (unlikely(table_generation(t) != ps->generation))
+		plans_follow(ps, t);
 	if (unlikely(!b)) {
 		if (route > NUMBER_MAX)
 			return NULL;

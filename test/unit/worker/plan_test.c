@@ -4,6 +4,7 @@
  * per-worker copy of the route table; F-PERF-02: a change of one route costs one plan).
  */
 #include "test/unit/conf/kit.h"
+#include "conf/recent.h"
 #include "conf/service.h"
 #include "worker/plan.h"
 #include "worker/worker.h"
@@ -202,6 +203,45 @@ it_outlives_changes_of_others(void **state)
 	plans_forget(f->plans);
 	assert_ptr_equal(peek(f, 1), a);
 	assert_int_equal(misses(f), 3);
+}
+
+/* Where the map tells what a generation changed, nothing else is looked at: route 2 is changed
+ * behind its back, and nobody notices before everything may have changed. */
+static void
+only_what_changed_is_looked_at(void **state)
+{
+	struct fixture *f = *state;
+	struct recent r = {0};
+	const char *error;
+
+	CHANGE(f)
+	{
+		put_service(f, 1, "s", 1);
+		put_route(f, 1, "one", "s", 1);
+		put_route(f, 2, "two", "s", 2);
+	}
+	peek(f, 1);
+	peek(f, 2);
+	CHANGE(f)
+	{
+		put_route(f, 1, "one", "s", 11);
+		put_route(f, 2, "two", "s", 12);
+		recent_begin(&r, f->kit.meta.generation + 1);
+		recent_add(&r, CONF_ROUTE, 1);
+		assert_int_equal(recent_put(f->kit.txn, &f->kit.map, &r, &error), 1);
+	}
+	assert_int_equal(peek(f, 1)->total_ms, 11);
+	assert_int_equal(peek(f, 2)->total_ms, 2);
+	CHANGE(f)
+	{
+		put_service(f, 1, "s", 3);
+		recent_begin(&r, f->kit.meta.generation + 1);
+		recent_add(&r, CONF_SERVICE, 1);
+		assert_int_equal(recent_put(f->kit.txn, &f->kit.map, &r, &error), 1);
+	}
+	assert_int_equal(peek(f, 1)->connect_ms, 3);
+	assert_int_equal(peek(f, 2)->connect_ms, 3);
+	assert_int_equal(peek(f, 2)->total_ms, 12);
 }
 
 static void
@@ -415,6 +455,7 @@ a_route_may_be_without_service(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(a_plan_is_made_once, setup, teardown),
     TEST_WITH(it_outlives_changes_of_others, setup, teardown),
+    TEST_WITH(only_what_changed_is_looked_at, setup, teardown),
     TEST_WITH(its_service_belongs_to_it, setup, teardown),
     TEST_WITH(routes_alike_share_one, setup, teardown),
     TEST_WITH(what_is_not_asked_for_makes_room, setup, teardown),
