@@ -65,7 +65,7 @@ conn_deadline_in(struct conn *c, uint64_t ms)
 	if (ms)
 		timer_set(c->w->timers, &c->timer, clock_ms() + ms);
 	else
-		timer_stop(&c->timer);
+		timer_rest(&c->timer);
 }
 
 static void
@@ -74,6 +74,27 @@ conn_deadline_set(struct conn *c)
 	uint64_t ms = conn_state_ms(c);
 
 	conn_deadline_in(c, c->h2 ? conn_h2_deadline(c, ms) : ms);
+}
+
+/* A head and the request it begins are one to whoever looks for connections. */
+static enum conn_state
+conn_list(enum conn_state s)
+{
+	return s == CONN_HEAD ? CONN_REQUEST : s;
+}
+
+static void
+conn_move(struct conn *c, enum conn_state to)
+{
+	enum conn_state list = conn_list(to);
+
+	if (to != CONN_FREE && list == conn_list(c->state))
+		return;
+	list_del(&c->node);
+	if (to == CONN_FREE)
+		list_unshift(&c->w->conns[list], &c->node); /* warm ones first */
+	else
+		list_push(&c->w->conns[list], &c->node);
 }
 
 static void
@@ -88,14 +109,13 @@ conn_set_state(struct conn *c, enum conn_state to)
 		metric_sub(m, M_PROC_CONNS_IDLE, 1);
 	if (to == CONN_IDLE)
 		metric_add(m, M_PROC_CONNS_IDLE, 1);
+	conn_move(c, to);
 	c->state = (uint8_t)to;
 	c->wait = CONN_WAIT_NONE;
-	list_del(&c->node);
 	if (to == CONN_FREE)
-		list_unshift(&c->w->conns[to], &c->node); /* warm ones first */
+		timer_stop(&c->timer);
 	else
-		list_push(&c->w->conns[to], &c->node);
-	conn_deadline_set(c);
+		conn_deadline_set(c);
 }
 
 /* What only a connection of its own has. */

@@ -7,6 +7,10 @@
  * to the next: a slot of level 0 is due, a slot of a higher level is spread over the levels below
  * it.
  *
+ * A deadline is mostly put off before it comes, or given up: the timer stays where it hangs, and is
+ * hung anew, or dropped, when its slot comes up. So a connection that is busy moves once in the
+ * time of its deadline, not with every message.
+ *
  * A bitmap per level says which slots may be occupied. Stopping a timer does not know its wheel and
  * leaves the bit; whoever finds the slot empty clears it.
  */
@@ -65,7 +69,7 @@ void
 timer_init(struct timer *t, void (*fn)(struct timer *t))
 {
 	list_init(&t->node);
-	t->at_ms = 0;
+	t->at_ms = t->hung_ms = 0;
 	t->fn = fn;
 }
 
@@ -80,6 +84,7 @@ place(struct timers *w, struct timer *t)
 {
 	unsigned level, i;
 
+	t->hung_ms = t->at_ms;
 	if (t->at_ms <= w->now) {
 		list_push(&w->due, &t->node);
 		return;
@@ -93,8 +98,11 @@ place(struct timers *w, struct timer *t)
 void
 timer_set(struct timers *w, struct timer *t, uint64_t at_ms)
 {
-	list_del(&t->node);
 	t->at_ms = MAX(at_ms, (uint64_t)1);
+	/* What is due already is on its way out of the wheel. */
+	if (!list_empty(&t->node) && t->hung_ms > w->now && t->hung_ms <= t->at_ms)
+		return;
+	list_del(&t->node);
 	place(w, t);
 }
 
@@ -102,6 +110,12 @@ void
 timer_stop(struct timer *t)
 {
 	list_del(&t->node);
+	t->at_ms = 0;
+}
+
+void
+timer_rest(struct timer *t)
+{
 	t->at_ms = 0;
 }
 
@@ -162,9 +176,11 @@ turn(struct timers *w, uint64_t now_ms)
 		w->maybe[e.level] &= ~(UINT64_C(1) << e.slot);
 		list_init(&spread);
 		list_move(&spread, &w->slot[e.level][e.slot]);
-		while ((n = list_first(&spread)) != NULL) {
-			list_del(n);
-			place(w, container_of(n, struct timer, node));
+		while ((n = list_shift(&spread)) != NULL) {
+			struct timer *t = container_of(n, struct timer, node);
+
+			if (timer_is_set(t))
+				place(w, t);
 		}
 	}
 	w->now = MAX(w->now, now_ms);
@@ -182,8 +198,11 @@ timers_run(struct timers *w, uint64_t now_ms)
 	list_move(&run, &w->due);
 	while ((n = list_first(&run)) != NULL) {
 		struct timer *t = container_of(n, struct timer, node);
+		bool set = timer_is_set(t);
 
 		timer_stop(t);
+		if (!set) /* one at rest */
+			continue;
 		t->fn(t);
 		ran++;
 	}

@@ -58,7 +58,7 @@ attempt_phase(struct attempt *a, enum attempt_phase phase)
 	if (a->conf.total_at_ms)
 		at = MIN(at, a->conf.total_at_ms);
 	if (at == UINT64_MAX)
-		timer_stop(&a->timer);
+		timer_rest(&a->timer);
 	else
 		timer_set(loop_timers(a->up->loop), &a->timer, at);
 }
@@ -74,21 +74,43 @@ attempt_free(void *arg)
 	list_unshift(&a->up->free_attempts, &a->node); /* warm ones first */
 }
 
+static struct attempt *
+attempt_blank(struct up *u)
+{
+	struct list *n = list_shift(&u->free_attempts);
+	struct attempt *a;
+
+	if (n)
+		return container_of(n, struct attempt, node);
+	a = xmalloc(sizeof(*a));
+	list_init(&a->node);
+	timer_init(&a->timer, attempt_deadline);
+	return a;
+}
+
+void
+attempts_free(struct up *u)
+{
+	struct list *n;
+
+	while ((n = list_shift(&u->free_attempts)) != NULL) {
+		struct attempt *a = container_of(n, struct attempt, node);
+
+		timer_stop(&a->timer);
+		free(a);
+	}
+}
+
 struct attempt *
 attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws)
 {
-	struct list *n = list_first(&u->free_attempts);
-	struct attempt *a = n ? container_of(n, struct attempt, node) : xmalloc(sizeof(*a));
+	struct attempt *a = attempt_blank(u);
 
-	if (n)
-		list_del(n);
-	memset(a, 0, offsetof(struct attempt, tried));
+	memset(&a->waiter, 0, offsetof(struct attempt, tried) - offsetof(struct attempt, waiter));
 	a->tried.n = 0;
 	a->up = u;
 	a->conf = *conf;
-	list_init(&a->node);
 	list_init(&a->waiter);
-	timer_init(&a->timer, attempt_deadline);
 	ws_on_free(ws, attempt_free, a);
 	return a;
 }
@@ -425,7 +447,7 @@ attempt_end(struct attempt *a, bool reusable)
 {
 	struct up *u = a->up;
 
-	timer_stop(&a->timer);
+	timer_rest(&a->timer);
 	attempt_dialled(a);
 	list_del(&a->waiter);
 	a->shared = NULL;

@@ -32,6 +32,9 @@ enum attempt_phase { PHASE_NONE, PHASE_CONNECT, PHASE_FIRST_BYTE, PHASE_IDLE };
 
 struct attempt {
 	struct list node;   /* among the free ones */
+	struct timer timer; /* of its phase; what is free may hang in the wheel */
+
+	/* attempt_new clears this. */
 	struct list waiter; /* among those that wait for another's connection to share */
 	struct up *up;
 	struct attempt_conf conf;
@@ -41,20 +44,19 @@ struct attempt {
 
 	uint8_t state, phase;
 	bool reused, taken, timed_out, body_used, fresh, fresh_used, counted;
-	bool stood;      /* there was a connection, its handshake made */
-	bool dialing;    /* others wait for what it connects */
-	bool shaking;    /* TCP stands, TLS is on its way */
-	bool ours;       /* it failed for want of what is ours to have */
-	unsigned tries;  /* those that count */
-	enum reason why; /* of ATTEMPT_FAILED or a timeout */
-	struct timer timer;
+	bool stood;        /* there was a connection, its handshake made */
+	bool dialing;      /* others wait for what it connects */
+	bool shaking;      /* TCP stands, TLS is on its way */
+	bool ours;         /* it failed for want of what is ours to have */
+	unsigned tries;    /* those that count */
+	enum reason why;   /* of ATTEMPT_FAILED or a timeout */
 	struct epset *set; /* held while `to` points into it */
 	const struct endpoint_ref *to;
 	struct upconn *c;      /* its own connection; NULL: none, or a shared one */
 	struct shared *shared; /* HTTP/2; looked at between connecting and beginning only */
 	struct h2_stream *hs;  /* its exchange there */
 
-	/* attempt_new clears what is before. */
+	/* From here on what is used is set. */
 	struct tried tried;
 	struct endpoint_ref own; /* the gateway's own upstream */
 };
@@ -64,6 +66,7 @@ struct xchg *attempt_xchg(const struct attempt *a);
 
 /* Recycled; freed with ws. */
 struct attempt *attempt_new(struct up *u, const struct attempt_conf *conf, struct ws *ws);
+void attempts_free(struct up *u); /* those that lie about */
 
 /* Picks the next endpoint and takes its share. 1; 0: none is usable. a->to names it. */
 int attempt_pick(struct attempt *a, struct table *t) NODISCARD;

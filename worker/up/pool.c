@@ -113,7 +113,7 @@ static void
 pool_take(struct pool *p, struct upconn *c)
 {
 	list_del(&c->node);
-	timer_stop(&c->timer);
+	timer_rest(&c->timer);
 	pool_row(p, c->row)->n--;
 	p->n_idle--;
 	metric_sub(p->up->metrics, M_PROC_UP_IDLE, 1);

@@ -50,8 +50,7 @@ up_free(struct up **up)
 	pool_free(&u->pool);
 	trust_free(&u->trust);
 	endpoints_clear(u);
-	list_each_safe (n, &u->free_attempts)
-		free(container_of(n, struct attempt, node));
+	attempts_free(u);
 	free(u->cand);
 	free(u->cand_weight);
 	free(u->cand_scratch);

@@ -241,6 +241,37 @@ wait_is_never_late(void **state)
 	assert_true(turns < 100); /* it jumps, it does not tick */
 }
 
+/* Put off and put off again, it hangs where it did, fires when it was last set for, and not at all
+ * where it rests; one brought forward is no later for it. */
+static void
+put_off_and_at_rest(void **state)
+{
+	struct probe busy = {0}, resting = {0}, sooner = {0};
+
+	(void)state;
+	timer_init(&busy.timer, note);
+	timer_init(&resting.timer, note);
+	timer_init(&sooner.timer, note);
+	for (uint64_t ms = 1000; ms < 3000; ms += 7) {
+		set(&busy, ms + 500);
+		set(&resting, ms + 400);
+		timer_rest(&resting.timer);
+		assert_false(timer_is_set(&resting.timer));
+		set(&sooner, 9000 - ms);
+		run_at(ms);
+		assert_int_equal(run.fired, 0);
+	}
+	run_at(busy.want - 1);
+	assert_int_equal(run.fired, 0);
+	run_at(busy.want);
+	assert_int_equal(run.fired, 1);
+	assert_int_equal(busy.got, busy.want);
+	run_at(sooner.want);
+	assert_int_equal(run.fired, 2);
+	assert_int_equal(timers_wait(run.w, sooner.want), -1);
+	timer_stop(&resting.timer);
+}
+
 static void
 end_of_time(void **state)
 {
@@ -279,6 +310,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(stopping_another_that_is_due, start, finish),
     TEST_WITH(random_walk, start, finish),
     TEST_WITH(wait_is_never_late, start, finish),
+    TEST_WITH(put_off_and_at_rest, start, finish),
     TEST_WITH(end_of_time, start, finish),
     TEST_WITH(freed_wheel_leaves_timers_stopped, start, finish),
 };
