@@ -53,7 +53,17 @@ few(const char *p, size_t n)
 	return low | (uint64_t)high << 32;
 }
 
-/* Known names are in small letters. Eight octets at a time. */
+/* Where a known name has a letter, which its bit 0x40 says, the other may have the capital: bit
+ * 0x20 may differ, and nothing else. */
+static bool
+same8(uint64_t lower, uint64_t w)
+{
+	uint64_t letters = lower & UINT64_C(0x4040404040404040);
+
+	return ((lower ^ w) & ~(letters >> 1)) == 0;
+}
+
+/* Known names are small letters, digits and dashes. Eight octets at a time. */
 static bool
 same(struct str lower, struct str s)
 {
@@ -63,14 +73,14 @@ same(struct str lower, struct str s)
 	if (lower.n != s.n)
 		return false;
 	if (s.n < 8)
-		return few(lower.p, s.n) == str_fold8(few(s.p, s.n));
+		return same8(few(lower.p, s.n), few(s.p, s.n));
 	for (; i < s.n; i += 8) {
 		size_t at =
 		    MIN(i, s.n - 8); /* the rest as the end of eight that were mostly seen */
 
 		memcpy(&a, lower.p + at, 8);
 		memcpy(&b, s.p + at, 8);
-		if (a != str_fold8(b))
+		if (!same8(a, b))
 			return false;
 	}
 	return true;

@@ -96,14 +96,6 @@ seek(const struct head *h, const struct hdr *from, enum hdr_id id, struct str na
 }
 
 struct hdr *
-head_get(const struct head *h, enum hdr_id id)
-{
-	struct hdr *f = head_first(h, id);
-
-	return f == NULL || !f->gone ? f : seek(h, f + 1, id, STR_NONE);
-}
-
-struct hdr *
 head_next(const struct head *h, const struct hdr *after)
 {
 	return seek(h, after + 1, after->id, after->name);
@@ -121,14 +113,6 @@ head_find_as(const struct head *h, enum hdr_id id, struct str name)
 	if (id != HDR_OTHER)
 		return head_get(h, id);
 	return h->n == 0 ? NULL : seek(h, h->h, HDR_OTHER, name);
-}
-
-struct str
-head_value(const struct head *h, enum hdr_id id)
-{
-	const struct hdr *f = head_get(h, id);
-
-	return f == NULL ? STR("") : f->value;
 }
 
 bool

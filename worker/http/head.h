@@ -100,12 +100,24 @@ bool head_add_checked(struct head *h, enum hdr_id id, struct str name, struct st
 bool head_add_other(struct head *h, struct str name, struct str value); /* known to have no id */
 /* The same of a value that can be seen to have no octet amiss: digits, names checked before. */
 bool head_add_made(struct head *h, enum hdr_id id, struct str value);
-struct hdr *head_get(const struct head *h, enum hdr_id id); /* first that is not gone, or NULL */
 struct hdr *head_next(const struct head *h, const struct hdr *after); /* next of the same name */
-struct hdr *head_find(const struct head *h, struct str name);         /* any name */
+static inline struct hdr *
+head_get(const struct head *h, enum hdr_id id) /* first that is not gone, or NULL */
+{
+	struct hdr *f = head_first(h, id);
+
+	return f == NULL || !f->gone ? f : head_next(h, f);
+}
+struct hdr *head_find(const struct head *h, struct str name); /* any name */
 /* Any name, whose number was looked up. */
 struct hdr *head_find_as(const struct head *h, enum hdr_id id, struct str name);
-struct str head_value(const struct head *h, enum hdr_id id); /* "" when absent */
+static inline struct str
+head_value(const struct head *h, enum hdr_id id) /* "" when absent */
+{
+	const struct hdr *f = head_get(h, id);
+
+	return f == NULL ? STR("") : f->value;
+}
 /* Is Content-Type this media type, whatever its parameters and case? */
 bool head_media_type(const struct head *h, struct str type);
 /* All of that name, `_` and `-` being the same letter; returns how many. */

@@ -5,7 +5,6 @@
  */
 #include "worker/http/url.h"
 
-#include "shm/base/num.h"
 #include "worker/http/octet.h"
 
 #define HOST_MAX 255
@@ -195,33 +194,50 @@ host_ok(struct str host)
 static int
 port_of(struct str text, uint16_t *port_r)
 {
-	const char *error;
-	uint64_t v;
+	uint32_t v = 0;
 
 	*port_r = 0;
 	if (text.n == 0)
 		return 1;
-	if (text.n > 5 || num_u64(text, 65535, &v, &error) < 0 || v == 0)
+	if (text.n > 5 || !octet_all(text, OCT_DIGIT))
+		return -1;
+	for (size_t i = 0; i < text.n; i++)
+		v = v * 10 + (uint32_t)(text.p[i] - '0');
+	if (v == 0 || v > UINT16_MAX)
 		return -1;
 	*port_r = (uint16_t)v;
 	return 1;
+}
+
+/* Eight octets at a time; the rest as the end of eight that were mostly seen. */
+static bool
+has_capitals(struct str s)
+{
+	uint64_t w;
+
+	for (size_t i = 0; s.n >= 8 && i < s.n; i += 8) {
+		memcpy(&w, s.p + MIN(i, s.n - 8), 8);
+		if (str_fold8(w) != w)
+			return true;
+	}
+	for (size_t i = 0; s.n < 8 && i < s.n; i++)
+		if (octet_lower(s.p[i]) != s.p[i])
+			return true;
+	return false;
 }
 
 /* In lower case, copied only when that changes it. */
 static struct str
 lower(struct str s, struct ws *ws)
 {
-	size_t i = 0;
 	char *p;
 
-	while (i < s.n && octet_lower(s.p[i]) == s.p[i])
-		i++;
-	if (i == s.n)
+	if (!has_capitals(s))
 		return s;
 	p = ws_bytes(ws, s.n);
 	if (p == NULL)
 		return STR_NONE;
-	for (i = 0; i < s.n; i++)
+	for (size_t i = 0; i < s.n; i++)
 		p[i] = octet_lower(s.p[i]);
 	return str_n(p, s.n);
 }
