@@ -27,23 +27,23 @@ struct h1_part {
 };
 
 struct h1_tx {
-	struct str head; /* still to go; in the owner's workspace */
-	struct str post; /* framing behind the payload, still to go */
-	char pre[24];    /* a chunk's size line */
-	uint8_t pre_at, pre_n;
-	uint8_t kind;        /* enum body_kind */
-	bool last;           /* the last payload was offered and taken */
-	uint64_t chunk_left; /* payload the open chunk still lacks */
-	uint64_t left;       /* BODY_LENGTH: payload still to go */
+	struct str head;       /* still to go; in the owner's workspace */
+	struct str post;       /* framing behind the payload, still to go */
+	uint8_t pre_at, pre_n; /* of the chunk's size line */
+	uint8_t kind;          /* enum body_kind */
+	bool last;             /* the last payload was offered and taken */
+	uint64_t chunk_left;   /* payload the open chunk still lacks */
+	uint64_t left;         /* BODY_LENGTH: payload still to go */
 };
 
-/* What only a message under way needs. */
+/* What only a message under way needs; at the end what most have no use for. */
 struct h1_work {
 	struct h1_scan scan;
-	struct h1_chunk chunk;
 	uint64_t rx_left; /* BODY_LENGTH: payload still to come */
-	struct h1_part part[XCHG_PARTS];
 	struct h1_tx tx;
+	struct h1_part part[XCHG_PARTS];
+	struct h1_chunk chunk; /* BODY_CHUNKED, received */
+	char pre[24];          /* a chunk's size line, to be sent */
 };
 
 /* What the owner of a server's connection says to the first octets of a request. */

@@ -141,7 +141,8 @@ h1_rx_body_begin(struct h1_conn *c)
 
 	c->rx_kind = (uint8_t)h->body;
 	c->work->rx_left = h->length;
-	h1_chunk_init(&c->work->chunk);
+	if (h->body == BODY_CHUNKED)
+		h1_chunk_init(&c->work->chunk);
 	c->rx_state = H1_RX_BODY;
 	x->rx_head = true;
 	x->rx_body = buf_len(&c->rx) > 0;

@@ -123,7 +123,7 @@ h1_tx_write(struct h1_conn *c, const struct iovec *v, int n, uint64_t most)
 	if (t->head.n)
 		out[k++] = (struct iovec){(void *)(uintptr_t)t->head.p, t->head.n};
 	if (t->pre_at < t->pre_n)
-		out[k++] = (struct iovec){t->pre + t->pre_at, (size_t)(t->pre_n - t->pre_at)};
+		out[k++] = (struct iovec){c->work->pre + t->pre_at, (size_t)(t->pre_n - t->pre_at)};
 	for (int i = 0; i < n && payload < most; i++) {
 		size_t len = (size_t)MIN((uint64_t)v[i].iov_len, most - payload);
 
@@ -166,7 +166,7 @@ h1_tx_frame(struct h1_conn *c, uint64_t total, bool last)
 
 	if (t->chunk_left == 0 && total > 0) {
 		t->pre_at = 0;
-		t->pre_n = (uint8_t)h1_chunk_line(total, t->pre);
+		t->pre_n = (uint8_t)h1_chunk_line(total, c->work->pre);
 		t->chunk_left = total;
 	}
 	if (total > t->chunk_left || (total == t->chunk_left && !last))
