@@ -251,6 +251,10 @@ num_u64_text(uint64_t v, char *out)
 	    10, 100, 1000, TENS(0000), TENS(00000000), TENS(000000000000), TENS(0000000000000000u)};
 	size_t n = 1, i;
 
+	if (v < 10) {
+		out[0] = (char)('0' + v);
+		return 1;
+	}
 	while (n <= ARRAY_LEN(tens) && v >= tens[n - 1])
 		n++;
 	for (i = n; i > 1; v /= 100)

@@ -229,6 +229,39 @@ a_full_socket_says_again_and_then_writable(void **state)
 	await(&client.writable);
 }
 
+/* Few octets or many, in ranges of any length, an empty one among them: they arrive as they are. */
+static void
+ranges_arrive_in_order(void **state)
+{
+	static const size_t totals[] = {3, 60, 1000, 4095, 4096, 4097, 20000};
+	static char sent[20000], got[sizeof(sent)];
+	struct addr a = {.family = AF_INET, .ip = {127, 0, 0, 1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sent); i++)
+		sent[i] = (char)(i * 7 + i / 251);
+	assert_true(listen_at(&a));
+	join(&a);
+	for (unsigned i = 0; i < ARRAY_LEN(totals); i++) {
+		size_t n = totals[i], in = 0;
+		size_t cuts[] = {0, 1, 1, 1 + n / 20, 1 + n / 3, n};
+		struct iovec v[5];
+
+		for (unsigned k = 0; k < 5; k++)
+			v[k] = (struct iovec){sent + cuts[k], cuts[k + 1] - cuts[k]};
+		assert_int_equal(stream_write(&client, v, 5), n);
+		for (unsigned t = 0; t < 100 && in < n; t++) {
+			ssize_t more;
+
+			turns(1);
+			while (in < n && (more = stream_read(&server, got + in, n - in)) > 0)
+				in += (size_t)more;
+		}
+		assert_int_equal(in, n);
+		assert_memory_equal(got, sent, n);
+	}
+}
+
 static void
 a_reset_is_an_error_there(void **state)
 {
@@ -268,6 +301,7 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(over_a_unix_socket, setup, teardown),
     TEST_WITH(nobody_listens, setup, teardown),
     TEST_WITH(a_full_socket_says_again_and_then_writable, setup, teardown),
+    TEST_WITH(ranges_arrive_in_order, setup, teardown),
     TEST_WITH(a_reset_is_an_error_there, setup, teardown),
 };
 RUN_TESTS_WITH(tests, group_setup, group_teardown)
