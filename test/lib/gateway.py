@@ -55,14 +55,14 @@ class GatewayError(AssertionError):
 
 
 def until(condition, timeout=10.0, what="the condition", step=0.02):
-    """Waits for condition() to be true and returns it; says what never came."""
+    """Waits for condition() to be true and returns it; says what (words, or what makes them) never came."""
     end = time.monotonic() + timeout * SLOW
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() >= end:
-            raise GatewayError(f"waited {timeout * SLOW:g} s in vain for {what}")
+            raise GatewayError(f"waited {timeout * SLOW:g} s in vain for {what() if callable(what) else what}")
         time.sleep(step)
 
 
@@ -313,7 +313,7 @@ class Gateway:
     def client(self, **kw):
         return Client(self.address, **kw)
 
-    def ctl(self, *args, check=True, timeout=30):
+    def ctl(self, *args, check=True, timeout=60):
         """Runs gatewayctl against this instance."""
         done = subprocess.run([str(self.ctl_binary), "--socket", self.socket, *map(str, args)], text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout * SLOW,
@@ -359,6 +359,11 @@ class Gateway:
         """The sum over all rows of a metric that carry these labels."""
         want = set(labels.items())
         return sum(v for (n, have), v in self.metrics().items() if n == name and want <= set(have))
+
+    def wait_metric(self, name, value, timeout=5, **labels):
+        """Waits until a metric has this value: what is counted down follows the answer."""
+        until(lambda: self.metric(name, **labels) == value, timeout,
+              lambda: f"{name} to be {value}, it is {self.metric(name, **labels)}")
 
     def access_log(self, count=0, where=lambda line: True, timeout=5, name="access.log"):
         """The access lines that `where` holds for; waits until there are `count`."""

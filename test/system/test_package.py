@@ -325,6 +325,7 @@ def test_demonstration():
 
 
 @pytest.mark.skipif(not (TOP / ".git").exists() or SANITIZED, reason="a clone is built once, plainly")
+@pytest.mark.timeout(240)
 def test_a_clone_serves_within_three_minutes(tmp_path):
     """G-SC-006: make run, word for word, from a fresh clone; the packages are there already."""
     subprocess.run(["git", "clone", "-q", str(TOP), str(tmp_path / "clone")], check=True)

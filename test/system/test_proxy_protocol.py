@@ -173,7 +173,7 @@ def test_octets_sent(gateway, inner, version):
                           struct.pack(">HH", port, gw.port))
     # There is room for two idle ones: each client's own is gone when its turn comes again.
     assert server.heads == wanted * 2
-    assert gw.metric("gateway_upstream_connections_idle") == 2
+    gw.wait_metric("gateway_upstream_connections_idle", 2)
     for c in clients:
         c.close()
     server.close()
@@ -246,4 +246,4 @@ def test_malformed(gateway, backend, inner):
     with Client(("127.0.0.1", inner)) as c:
         c.send(PIECES["v1"] + REQUEST)
         assert c.response().status == 200
-    assert gw.metric("gateway_client_connections") <= 2
+    until(lambda: gw.metric("gateway_client_connections") <= 2, 5, "the connections to be gone")

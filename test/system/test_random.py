@@ -134,6 +134,6 @@ def test_conversations(gateway, backend, seed):
         t.join(100)
     assert not wrong, wrong[:3]
     until(lambda: gw.metric("gateway_http_requests_active") == 0, 5, "no request in progress")
-    assert gw.metric("gateway_endpoint_in_flight") == 0
+    gw.wait_metric("gateway_endpoint_in_flight", 0)
     lines = gw.access_log(200)
     assert not [a for a in lines if a.get("reason")], [a for a in lines if a.get("reason")][:3]

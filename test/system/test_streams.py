@@ -88,7 +88,7 @@ def settled(gw, reason="client_gone", n=1):
     line = gw.access_log(n, lambda a: a.get("reason") == reason)[0]
     assert line["status"] == 499 and line["attempts"] <= 1, line
     until(lambda: gw.metric("gateway_http_requests_active") == 0, 5, "no request")
-    assert gw.metric("gateway_endpoint_in_flight") == 0
+    gw.wait_metric("gateway_endpoint_in_flight", 0)
     assert gw.metric("gateway_service_failures_total") == 0
     assert gw.metric("gateway_service_retries_total") == 0
     assert gw.metric("gateway_errors_total", reason=reason) == n

@@ -272,7 +272,7 @@ def test_cancelled(made, pki, leave, path, version):
     assert s.service.gone[0] - left < AT_ONCE + (0.3 if leave == "close_notify" else 0)
     line = s.gw.access_log(1, lambda a: a.get("path") == path)[0]
     assert line["status"] == 499 and line["reason"] == "client_gone", line
-    assert s.gw.metric("gateway_endpoint_in_flight") == 0
+    s.gw.wait_metric("gateway_endpoint_in_flight", 0)
     no_clients(s.gw)
 
 

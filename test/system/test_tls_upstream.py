@@ -217,7 +217,7 @@ def test_kept(site, secure, pki, version):
         assert gw.ask("POST", "/", body=b"x" * i).status == 200
     assert origin.connections == 1
     assert handshakes(gw, "no") == 1
-    assert gw.metric("gateway_upstream_connections_idle") == 1
+    gw.wait_metric("gateway_upstream_connections_idle", 1)
     assert gw.metric("gateway_upstream_reused_total") == 19
 
 
@@ -501,7 +501,7 @@ def test_svid_rotated(site, secure, pki, svid, tmp_path):
     until(shown, 20, "the new certificate", step=0.1)
     assert len(origin.handshakes) == 2
     assert not origin.handshakes[-1].reused
-    until(lambda: gw.metric("gateway_upstream_connections_idle") == 1, 5, "the old connection to be closed")
+    gw.wait_metric("gateway_upstream_connections_idle", 1)
 
 
 def test_svid_rotated_under_load(site, secure, pki, svid, tmp_path):
