@@ -46,7 +46,8 @@ begin(struct apply *a)
 {
 	const char *error;
 
-	a->n = 0;
+	a->n = a->n_old = 0;
+	memset(a->of, 0, sizeof(a->of));
 	a->errors = 0;
 	a->fatal = a->again = a->listening = false;
 	readers_check(a->s);
@@ -227,9 +228,21 @@ apply_compile(struct store *s, struct apply_input *in, struct conf_check *report
 }
 
 uint32_t
+apply_looked_at(const struct apply *a)
+{
+	return a->has_set ? a->set.n : a->in->n;
+}
+
+uint32_t
 apply_changed(const struct apply *a)
 {
 	return a->n;
+}
+
+const uint64_t *
+apply_counts(const struct apply *a)
+{
+	return a->meta.count;
 }
 
 uint64_t

@@ -89,8 +89,10 @@ struct apply_input {
  * outcomes have the reasons; nothing was changed. */
 struct apply *apply_compile(struct store *s, struct apply_input *in, struct conf_check *report);
 
-uint32_t apply_changed(const struct apply *a);    /* objects put and deleted; 0: nothing to do */
-uint64_t apply_generation(const struct apply *a); /* that it will be */
+const uint64_t *apply_counts(const struct apply *a); /* objects there will be, by kind */
+uint32_t apply_looked_at(const struct apply *a);     /* objects of the change set, changed or not */
+uint32_t apply_changed(const struct apply *a);       /* objects put and deleted; 0: nothing to do */
+uint64_t apply_generation(const struct apply *a);    /* that it will be */
 /* Does it need the master: another listening socket, name or number than the committed generation?
  */
 bool apply_listeners_differ(const struct apply *a);

@@ -71,13 +71,13 @@ check_quota(struct apply *a, enum conf_kind kind)
 
 	if (max == 0)
 		return;
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = a->of[kind].from; i < a->of[kind].to; i++) {
 		const struct change *c = a->v[i];
 
 		if (c->o.kind == kind && !c->out)
 			n += c->op == CHANGE_DELETE ? UINT64_MAX : c->fresh;
 	}
-	for (uint32_t i = a->n; i-- > 0 && n > max;) {
+	for (uint32_t i = a->of[kind].to; i-- > a->of[kind].from && n > max;) {
 		struct change *c = a->v[i];
 
 		if (c->o.kind != kind || c->out || !c->fresh)
@@ -120,6 +120,8 @@ settle(struct apply *a)
 	uint32_t n = 0;
 
 	a->listening = false;
+	a->n_old = 0;
+	memset(a->of, 0, sizeof(a->of));
 	for (uint32_t i = 0; i < a->n; i++) {
 		struct change *c = a->v[i];
 
@@ -130,7 +132,8 @@ settle(struct apply *a)
 		if (c->fresh)
 			c->o.number = numbers_take(&a->s->numbers, c->o.kind);
 		a->listening |= c->o.kind == CONF_LISTENER;
-		a->v[n++] = c;
+		a->v[n] = c;
+		apply_range(a, n++);
 	}
 	a->n = n;
 }

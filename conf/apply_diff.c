@@ -8,7 +8,8 @@
 
 #include "shm/base/bug.h"
 
-#define DAMAGED "an object in the map is damaged; a restart builds the map anew"
+#define OBJECT_LEAST 64 /* octets that one takes in a change set */
+#define DAMAGED      "an object in the map is damaged; a restart builds the map anew"
 
 /* --- the list -------------------------------------------------------------------------------- */
 
@@ -56,6 +57,28 @@ old_copy(struct apply *a, const struct conf_object *old)
 	return o;
 }
 
+void
+apply_range(struct apply *a, uint32_t i)
+{
+	enum conf_kind kind = a->v[i]->o.kind;
+
+	if (a->of[kind].to == 0)
+		a->of[kind].from = i;
+	a->of[kind].to = i + 1;
+	a->n_old += a->v[i]->old != NULL;
+}
+
+static void
+list_add(struct apply *a, struct change *c)
+{
+	if (a->n == a->cap) {
+		a->cap = a->cap == 0 ? 16 : a->cap * 2;
+		a->v = xrealloc(a->v, a->cap * sizeof(struct change *));
+	}
+	a->v[a->n] = c;
+	apply_range(a, a->n++);
+}
+
 /* old: borrowed from the map, which is about to be written to; NULL: there is none. */
 static void
 change_add(struct apply *a, const struct change *from, const struct conf_object *old)
@@ -74,11 +97,9 @@ change_add(struct apply *a, const struct change *from, const struct conf_object 
 		c->o = *c->old;
 		c->o.body = STR_NONE;
 	}
-	if (a->n == a->cap) {
-		a->cap = a->cap == 0 ? 16 : a->cap * 2;
-		a->v = xrealloc(a->v, a->cap * sizeof(struct change *));
-	}
-	a->v[a->n++] = c;
+	list_add(a, c);
+	if (str_cmp(c->o.id, a->of[c->o.kind].last) > 0)
+		a->of[c->o.kind].last = c->o.id;
 	htab_put(&a->pending, &c->node, hash_keyed(c->o.id) + (uint64_t)c->o.kind);
 	a->listening |= c->o.kind == CONF_LISTENER;
 }
@@ -137,8 +158,11 @@ owned(struct apply *a, struct change *c, struct str owner)
 static bool
 twice(struct apply *a, struct change *c)
 {
-	const struct change *other = apply_pending(a, c->o.kind, c->o.id);
+	const struct change *other = NULL;
 
+	/* Most sets stand in order, and need not be searched. */
+	if (str_cmp(c->o.id, a->of[c->o.kind].last) <= 0)
+		other = apply_pending(a, c->o.kind, c->o.id);
 	if (other == NULL)
 		return false;
 	if (!str_eq(other->o.source, c->o.source))
@@ -308,6 +332,7 @@ diff_set(struct apply *a)
 	int got;
 
 	changeset_rewind(&a->set);
+	htab_reserve(&a->pending, MIN((size_t)a->set.n, a->set.map.n / OBJECT_LEAST));
 	for (uint32_t i = 0; (got = changeset_next(&a->set, &c.op, &c.o)) == 1; i++) {
 		apply_alive(a, i);
 		c.o.source = a->set.source;

@@ -130,7 +130,7 @@ apply_listen(struct apply *a, bool check)
 	if (a->listeners == NULL)
 		a->listeners = xcalloc(LISTEN_MAX, sizeof(*a->listeners));
 	keep_others(a);
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = a->of[CONF_LISTENER].from; i < a->of[CONF_LISTENER].to; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];
 

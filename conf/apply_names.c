@@ -46,7 +46,7 @@ apply_count(struct apply *a, enum conf_kind kind, const void *body, int by)
 void
 apply_release(struct apply *a)
 {
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = 0; i < a->n && a->n_old > 0; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];
 		const void *body = NULL;
@@ -64,7 +64,7 @@ apply_release(struct apply *a)
 void
 apply_count_listeners(struct apply *a)
 {
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = a->of[CONF_LISTENER].from; i < a->of[CONF_LISTENER].to; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];
 		const void *body = NULL;
@@ -95,7 +95,7 @@ how_many(const struct apply *a, enum conf_kind kind)
 {
 	uint64_t n = a->meta.count[kind];
 
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = a->of[kind].from; i < a->of[kind].to; i++) {
 		const struct change *c = a->v[i];
 
 		if (c->o.kind == kind && !c->out)
@@ -147,7 +147,7 @@ check_names(struct apply *a, struct change *c)
 void
 apply_names(struct apply *a, enum conf_kind kind)
 {
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = a->of[kind].from; i < a->of[kind].to; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];
 
@@ -274,6 +274,8 @@ int
 apply_deletions(struct apply *a)
 {
 	a->unknown_users = 0;
+	if (a->n_old == 0)
+		return 1;
 	for (uint32_t i = 0; i < a->n; i++)
 		if (is_named(a->v[i])) {
 			const struct conf_object *o = &a->v[i]->o;

@@ -39,31 +39,30 @@ name_put(struct apply *a, const struct conf_object *o)
 }
 
 static int
-by_name(const void *x, const void *y)
+by_id(const void *x, const void *y)
 {
-	const struct conf_object *a = &(*(struct change *const *)x)->o;
-	const struct conf_object *b = &(*(struct change *const *)y)->o;
-
-	return a->kind != b->kind ? (int)a->kind - (int)b->kind : str_cmp(a->id, b->id);
+	return str_cmp((*(struct change *const *)x)->o.id, (*(struct change *const *)y)->o.id);
 }
 
 /* In the order they stand in, as most files have them already. */
 static int
-names_put(struct apply *a)
+names_put(struct apply *a, enum conf_kind kind)
 {
-	struct change **v = xcalloc(MAX(a->n, 1u), sizeof(*v));
-	uint32_t n = 0;
+	uint32_t n = 0, from = a->of[kind].from, to = a->of[kind].to;
+	struct change **v = xcalloc(to - from + 1, sizeof(*v));
 	bool sorted = true;
 	int ok = 1;
 
-	for (uint32_t i = 0; i < a->n; i++) {
-		if (a->v[i]->op != CHANGE_PUT || !a->v[i]->fresh)
+	for (uint32_t i = from; i < to; i++) {
+		struct change *c = a->v[i];
+
+		if (c->o.kind != kind || c->op != CHANGE_PUT || !c->fresh)
 			continue;
-		v[n++] = a->v[i];
-		sorted = sorted && (n == 1 || by_name(&v[n - 2], &v[n - 1]) < 0);
+		v[n++] = c;
+		sorted = sorted && (n == 1 || by_id(&v[n - 2], &v[n - 1]) < 0);
 	}
 	if (!sorted)
-		qsort(v, n, sizeof(*v), by_name);
+		qsort(v, n, sizeof(*v), by_id);
 	for (uint32_t i = 0; i < n && ok == 1; i++)
 		ok = name_put(a, &v[i]->o);
 	free(v);
@@ -113,7 +112,10 @@ apply_objects(struct apply *a)
 		if ((c->op == CHANGE_PUT ? object_put(a, c) : object_delete(a, c)) < 0)
 			return -1;
 	}
-	return names_put(a);
+	for (unsigned kind = 0; kind < CONF_KIND_COUNT; kind++)
+		if (names_put(a, (enum conf_kind)kind) < 0)
+			return -1;
+	return 1;
 }
 
 /* --- services -------------------------------------------------------------------------------- */
@@ -187,7 +189,7 @@ service_delete(struct apply *a, const struct change *c)
 int
 apply_services(struct apply *a)
 {
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = a->of[CONF_SERVICE].from; i < a->of[CONF_SERVICE].to; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];
 		int ok;
@@ -238,7 +240,7 @@ apply_unlink(struct apply *a)
 		apply_fatal(a, "the routing tables cannot be emptied");
 		return -1;
 	}
-	for (uint32_t i = 0; i < a->n && !a->rebuild; i++) {
+	for (uint32_t i = 0; i < a->n && a->n_old > 0 && !a->rebuild; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];
 		int ok;
@@ -303,7 +305,7 @@ int
 apply_link(struct apply *a)
 {
 	apply_count_listeners(a);
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = a->of[CONF_ROUTE].from; i < a->of[CONF_ROUTE].to; i++) {
 		struct ws_mark mark = ws_mark(&a->scratch);
 		struct change *c = a->v[i];
 		int ok;

@@ -58,6 +58,11 @@ struct apply {
 	struct gbuf out;
 	struct change **v;
 	uint32_t n, cap;
+	uint32_t n_old; /* that change or delete what is there */
+	struct {
+		uint32_t from, to; /* no change of that kind stands elsewhere in v */
+		struct str last;   /* the greatest id */
+	} of[CONF_KIND_COUNT];
 	struct htab pending; /* changes by kind and id */
 	struct apply_fate *fate;
 	struct bits mine[CONF_KIND_COUNT]; /* of whole sources: what is not to be deleted */
@@ -102,6 +107,8 @@ int apply_link(struct apply *a) NODISCARD;
 /* What the changed objects name, once all is written. */
 void apply_want(struct apply *a);
 
+/* Counts v[i] in the ranges of kinds. */
+void apply_range(struct apply *a, uint32_t i);
 /* The change of an object that is under way; NULL: none. */
 struct change *apply_pending(struct apply *a, enum conf_kind kind, struct str id);
 /* Settings of the new or old value, in `scratch` where there are many; NULL: unreadable. The old

@@ -8,6 +8,7 @@
 #include "conf/changeset.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/sealed.h"
@@ -16,6 +17,7 @@
 #define CHANGESET_MAGIC   "GWCHANGE"
 #define CHANGESET_VERSION 1
 #define CHANGESET_MAX     (1u << 30)
+#define CHANGESET_COST    3 /* octets of memory for one */
 #define CHANGESET_FLUSH   (1u << 20)
 #define COUNT_AT          21 /* offset of the count */
 
@@ -162,6 +164,16 @@ read_head(struct changeset *c, const char **error_r)
 	if (c->at.bad || whole > 1)
 		return refuse(error_r, "change set: malformed head");
 	return 1;
+}
+
+size_t
+changeset_cost(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= CHANGESET_MAX
+		   ? (size_t)st.st_size * CHANGESET_COST
+		   : 0;
 }
 
 int

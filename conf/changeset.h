@@ -30,6 +30,8 @@ struct changeset {
 	size_t head; /* where the first operation begins */
 	uint32_t next;
 };
+/* Octets of memory that it takes to apply it, more or less. 0: it is none. */
+size_t changeset_cost(int fd);
 int changeset_open(int fd, struct changeset *c_r,
     const char **error_r) NODISCARD; /* maps it; the descriptor may be closed after */
 /* 1 and the next operation (borrowed from the mapping), 0 at the end, -1 malformed. */

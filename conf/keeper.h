@@ -6,12 +6,17 @@
 #ifndef GW_KEEPER_H
 #define GW_KEEPER_H
 
+#include "conf/object.h"
 #include "shm/heritage.h"
 
 proc_main_f keeper_main;
 /* gateway -t: the same check and compile, into a throwaway epoch below a directory of its own.
- * Returns the exit status; the report goes to stdout. With 0, *wants_fd_r is a sealed change set of
- * the objects that name keys and certificates, the caller's to close, or -1: there is none. */
-int keeper_try(int changeset_fd, const char *tmp_parent, int *wants_fd_r);
+ * Returns the exit status; the report goes to stdout. With 0, *tried_r says what there is. */
+struct keeper_tried {
+	uint64_t count[CONF_KIND_COUNT]; /* objects */
+	int wants; /* a sealed change set of those that name keys and certificates, the caller's to
+		      close; -1: there are none */
+};
+int keeper_try(int changeset_fd, const char *tmp_parent, struct keeper_tried *tried_r);
 
 #endif

@@ -4,11 +4,11 @@
  * publish, ring -> APPLIED; ABORT -> as if nothing had been. What is applied is a change set of the
  * files, or a document of the keeper's own that changes listening sockets (SUBMIT).
  */
-#include <malloc.h>
 #include <unistd.h>
 
 #include "conf/history.h"
 #include "conf/keeper_priv.h"
+#include "shm/base/heap.h"
 #include "shm/base/log.h"
 
 static void
@@ -185,6 +185,7 @@ finish_files(struct keeper *k)
 {
 	struct conf_check report;
 	uint32_t changed = apply_changed(k->pending);
+	bool large = apply_looked_at(k->pending) >= SLIM_OBJECTS;
 	int ok;
 
 	check_init(&report);
@@ -194,8 +195,8 @@ finish_files(struct keeper *k)
 	send_applied(k, k->txn, ok == 1, changed, &report);
 	check_free(&report);
 	pending_over(k);
-	if (changed >= SLIM_OBJECTS)
-		(void)malloc_trim(0);
+	if (large)
+		heap_settle();
 	if (ok < 0) {
 		/* The environment may be beyond use: a new process opens it anew. */
 		log_error("keeper: a commit failed; leaving, to start afresh");
@@ -295,6 +296,8 @@ apply_files(struct keeper *k, int fd, bool check_only)
 	struct conf_check report;
 
 	check_init(&report);
+	if (!k->begun) /* all of it is new */
+		heap_ahead(changeset_cost(fd));
 	k->in = (struct apply_input){.changeset_fd = fd,
 	    .deletions_max = UINT64_MAX,
 	    .capture = k->begun && k->state != NULL,

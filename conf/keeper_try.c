@@ -11,6 +11,7 @@
 #include "conf/settings.h"
 #include "conf/store_priv.h"
 #include "shm/base/clock.h"
+#include "shm/base/heap.h"
 #include "shm/base/log.h"
 
 /* Limits as the change set's own settings object has them, else the defaults. */
@@ -46,7 +47,7 @@ limits_of(int fd, struct store_options *o, const char **error_r)
 }
 
 static int
-compile(int fd, const char *dir, int *wants_r, struct conf_check *report)
+compile(int fd, const char *dir, struct keeper_tried *tried_r, struct conf_check *report)
 {
 	struct store_options o = {.run_dir = dir, .started_us = clock_wall_us()};
 	struct conf_place at = {.path = STR("map")};
@@ -65,21 +66,23 @@ compile(int fd, const char *dir, int *wants_r, struct conf_check *report)
 		store_close(&s);
 		return -1;
 	}
-	*wants_r = -1;
-	if (apply_wants(a) && (*wants_r = apply_wants_fd(a, &error)) < 0)
+	tried_r->wants = -1;
+	if (apply_wants(a) && (tried_r->wants = apply_wants_fd(a, &error)) < 0)
 		check_error_at(report, &at, "%s", error);
-	ok = apply_wants(a) && *wants_r < 0 ? -1 : 1;
+	ok = apply_wants(a) && tried_r->wants < 0 ? -1 : 1;
+	memcpy(tried_r->count, apply_counts(a), sizeof(tried_r->count));
 	apply_abort(&a);
 	store_close(&s);
 	return ok;
 }
 
 int
-keeper_try(int changeset_fd, const char *tmp_parent, int *wants_fd_r)
+keeper_try(int changeset_fd, const char *tmp_parent, struct keeper_tried *tried_r)
 {
 	struct conf_check report;
+	struct keeper_tried tried;
 	char dir[400];
-	int ok, wants = -1;
+	int ok;
 
 	snprintf(dir, sizeof(dir), "%s/gateway-try-XXXXXX", tmp_parent);
 	if (mkdtemp(dir) == NULL) {
@@ -87,12 +90,14 @@ keeper_try(int changeset_fd, const char *tmp_parent, int *wants_fd_r)
 		return 1;
 	}
 	check_init(&report);
-	ok = compile(changeset_fd, dir, &wants, &report);
+	heap_ahead(changeset_cost(changeset_fd));
+	ok = compile(changeset_fd, dir, &tried, &report);
+	heap_settle();
 	store_remove(dir);
 	fwrite(report.text.p == NULL ? "" : report.text.p, 1, report.text.n, stdout);
 	fflush(stdout);
 	check_free(&report);
 	if (ok == 1)
-		*wants_fd_r = wants;
+		*tried_r = tried;
 	return ok == 1 ? 0 : 1;
 }

@@ -54,6 +54,9 @@ make_room(struct load *l)
 	l->listeners = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(*l->listeners));
 	l->listener_ids = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(struct str));
 	l->listener_at = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(struct node *));
+	for (unsigned k = 1; k < CONF_KIND_COUNT; k++)
+		htab_reserve(&l->ids[k], count_of(l, (enum conf_kind)k));
+	htab_reserve(&l->matches, count_of(l, CONF_ROUTE));
 	if (l->r->v == NULL || l->keep.overflow)
 		oom_fail(n * sizeof(*l->r->v));
 }

@@ -6,6 +6,7 @@
 #include "conf/field_read.h"
 #include "conf/load_priv.h"
 #include "conf/object_read.h"
+#include "conf/read.h"
 #include "shm/base/bug.h"
 
 /* Names at the top level that are not settings: the lists. */
@@ -76,24 +77,22 @@ is_id(const struct hnode *n, const void *key)
 	return str_eq(i->id, *(const struct str *)key);
 }
 
-static const struct load_id *
-id_find(const struct load *l, enum conf_kind kind, struct str id)
-{
-	return (const struct load_id *)(void *)htab_get(&l->ids[kind], hash_keyed(id), is_id, &id);
-}
-
 bool
 load_has(const struct load *l, enum conf_kind kind, struct str id)
 {
-	return id_find(l, kind, id) != NULL;
+	return htab_get(&l->ids[kind], hash_keyed(id), is_id, &id) != NULL;
 }
 
 static void
-id_add(struct load *l, enum conf_kind kind, struct str id, const struct node *at)
+id_add(struct load *l, enum conf_kind kind, struct str id)
 {
-	const struct load_id *there = id_find(l, kind, id);
+	uint64_t hash = hash_keyed(id);
+	const struct load_id *there = NULL;
 	struct load_id *i;
 
+	/* Most files have them in order, and need not be searched. */
+	if (str_cmp(id, l->last_id[kind]) <= 0)
+		there = (const void *)htab_get(&l->ids[kind], hash, is_id, &id);
 	if (there != NULL) {
 		check_error(l->c, NULL, "the id is taken already: %s:%u; ids are unique among %s",
 		    there->at->file, there->at->line, object_kinds[kind].list);
@@ -102,8 +101,10 @@ id_add(struct load *l, enum conf_kind kind, struct str id, const struct node *at
 	i = ws_zalloc(&l->keep, sizeof(*i));
 	must(i, sizeof(*i));
 	i->id = ws_str(&l->keep, id);
-	i->at = at;
-	htab_put(&l->ids[kind], &i->node, hash_keyed(id));
+	i->at = l->kept;
+	htab_put(&l->ids[kind], &i->node, hash);
+	if (str_cmp(id, l->last_id[kind]) > 0)
+		l->last_id[kind] = i->id;
 }
 
 /* 1 with a good id; the path then ends in [id]. */
@@ -165,7 +166,7 @@ load_route(struct load *l, struct str id, const struct node *n)
 	struct conf_route self;
 
 	object_read(CONF_ROUTE, n, &self, l->c);
-	load_check_route(l, &self, n);
+	load_check_route(l, &self);
 	load_store(l, new_object(l, CONF_ROUTE, id, n), &self);
 }
 
@@ -193,8 +194,15 @@ load_object(struct load *l, enum conf_kind kind, const struct node *n, uint32_t 
 		return;
 	check_cut(l->c, list);
 	check_push_id(l->c, id);
-	id_add(l, kind, id, n);
+	id_add(l, kind, id);
 	load_kind[kind](l, id, n);
+}
+
+/* Of routes nothing is looked at again but for the words of a complaint. */
+static const struct node *
+unfold(struct load *l, enum conf_kind kind, const struct node *n)
+{
+	return read_unfold(n, kind == CONF_ROUTE ? &l->scratch : &l->keep, l->c);
 }
 
 /* What is kept of an object is copied or lies in l->keep; the rest goes at once. */
@@ -202,11 +210,13 @@ static void
 load_one(struct load *l, enum conf_kind kind, const struct node *n, uint32_t index)
 {
 	struct ws_mark mark = ws_mark(&l->scratch);
-	struct field_place before = field_enter(l->c, n);
+	const struct node *whole = unfold(l, kind, n);
+	struct field_place before = field_enter(l->c, whole);
 	size_t path = l->c->at.path.n;
 
+	l->kept = n;
 	l->c->ws = &l->scratch;
-	load_object(l, kind, n, index);
+	load_object(l, kind, whole, index);
 	check_cut(l->c, path);
 	field_leave(l->c, before);
 	ws_reset(&l->scratch, mark);

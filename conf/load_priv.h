@@ -35,13 +35,15 @@ struct load {
 	struct ws scratch; /* one object at a time */
 	struct node *root; /* all files merged */
 	struct htab ids[CONF_KIND_COUNT];
-	struct htab matches; /* of routes, to find two that match the same */
+	struct str last_id[CONF_KIND_COUNT]; /* the greatest so far */
+	struct htab matches;                 /* of routes, to find two that match the same */
 	struct load_service *services;
 	uint32_t n_services;
 	struct conf_listener *listeners;
 	struct str *listener_ids;
 	const struct node **listener_at;
 	uint32_t n_listeners;
+	const struct node *kept; /* the object being read as it stays: its members may be folded */
 	struct gbuf body;
 };
 
@@ -56,7 +58,7 @@ void load_store(struct load *l, struct conf_object *o, const void *self); /* enc
 /* load_refs.c: what holds between objects. */
 bool load_has(const struct load *l, enum conf_kind kind, struct str id);
 void load_check_listeners(struct load *l);
-void load_check_route(struct load *l, const struct conf_route *r, const struct node *at);
+void load_check_route(struct load *l, const struct conf_route *r);
 
 /* load_resolve.c: addresses for all endpoints whose host is a name. look_up false: none gets any.
  */

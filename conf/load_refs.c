@@ -5,6 +5,7 @@
  */
 #include "conf/field_read.h"
 #include "conf/load_priv.h"
+#include "conf/read.h"
 #include "shm/base/bug.h"
 #include "shm/heritage.h"
 
@@ -15,7 +16,7 @@
 /* --- references ------------------------------------------------------------------------------- */
 
 static struct str
-nearest_id(const struct load *l, enum conf_kind kind, struct str word)
+nearest_id(struct load *l, enum conf_kind kind, struct str word)
 {
 	const struct node *list = node_get(l->root, str_of(object_kinds[kind].list));
 	struct str nearest = STR_NONE;
@@ -24,7 +25,7 @@ nearest_id(const struct load *l, enum conf_kind kind, struct str word)
 	if (list == NULL || list->type != NODE_LIST || l->c->errors >= SUGGEST_ERRORS)
 		return nearest;
 	for (const struct node *o = list->first; o != NULL && n < SUGGEST_IDS; o = o->next, n++) {
-		const struct node *id = node_get(o, STR("id"));
+		const struct node *id = node_get(read_unfold(o, &l->scratch, l->c), STR("id"));
 
 		if (id != NULL && id->type == NODE_STRING && check_near(word, id->s, &best))
 			nearest = id->s;
@@ -183,7 +184,7 @@ any(const struct hnode *n, const void *key)
 }
 
 static void
-match_seen(struct load *l, const struct node *at, struct str path)
+match_seen(struct load *l, struct str path)
 {
 	uint64_t hash = hash_keyed(str_n(l->body.p, l->body.n));
 	struct hnode *there = htab_get(&l->matches, hash, any, NULL);
@@ -194,13 +195,15 @@ match_seen(struct load *l, const struct node *at, struct str path)
 		m = ws_zalloc(&l->keep, sizeof(*m));
 		if (m == NULL)
 			oom_fail(sizeof(*m));
-		m->at = at;
+		m->at = l->kept;
 		htab_put(&l->matches, &m->node, hash);
 		return;
 	}
 	other = ((const struct match *)(const void *)there)->at;
-	id = node_get(other, STR("id"));
-	if (other == at || id == NULL || id->type != NODE_STRING)
+	if (other == l->kept)
+		return;
+	id = node_get(read_unfold(other, &l->scratch, l->c), STR("id"));
+	if (id == NULL || id->type != NODE_STRING)
 		return;
 	check_warn(l->c, "path",
 	    "\"%.*s\" matches the same as route \"%.*s\" (%s:%u); the smaller id wins",
@@ -208,7 +211,7 @@ match_seen(struct load *l, const struct node *at, struct str path)
 }
 
 static void
-check_ambiguous(struct load *l, const struct conf_route *r, const struct node *at)
+check_ambiguous(struct load *l, const struct conf_route *r)
 {
 	size_t fixed;
 
@@ -229,17 +232,17 @@ check_ambiguous(struct load *l, const struct conf_route *r, const struct node *a
 				gbuf_str(&l->body, r->host.v[k]);
 			gbuf_u8(&l->body, '\0');
 			put_path(l, r->path.v[i]);
-			match_seen(l, at, r->path.v[i]);
+			match_seen(l, r->path.v[i]);
 		}
 	}
 }
 
 void
-load_check_route(struct load *l, const struct conf_route *r, const struct node *at)
+load_check_route(struct load *l, const struct conf_route *r)
 {
 	if (r->service.n > 0)
 		check_reference(l, CONF_SERVICE, r->service, "service");
 	for (uint32_t i = 0; i < r->listener.n; i++)
 		check_reference(l, CONF_LISTENER, r->listener.v[i], "listener");
-	check_ambiguous(l, r, at);
+	check_ambiguous(l, r);
 }

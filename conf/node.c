@@ -78,6 +78,7 @@ node_word(const struct node *n)
 	    [NODE_INT] = "a whole number",
 	    [NODE_FLOAT] = "a number",
 	    [NODE_BOOL] = "true or false",
+	    [NODE_FOLDED] = "a group",
 	};
 
 	return words[n->type];

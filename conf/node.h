@@ -12,7 +12,15 @@
 #include "shm/base/str.h"
 #include "shm/base/ws.h"
 
-enum node_type { NODE_GROUP, NODE_LIST, NODE_STRING, NODE_INT, NODE_FLOAT, NODE_BOOL };
+enum node_type {
+	NODE_GROUP,
+	NODE_LIST,
+	NODE_STRING,
+	NODE_INT,
+	NODE_FLOAT,
+	NODE_BOOL,
+	NODE_FOLDED /* a group whose members are not here yet: read_unfold */
+};
 
 struct node {
 	enum node_type type;
@@ -29,6 +37,7 @@ struct node {
 		int64_t i;
 		double f;
 		bool b;
+		const void *folded; /* the reader's own */
 	};
 };
 

@@ -18,6 +18,7 @@
 #define READ_MAX   (512u << 20)
 #define READ_STEP  4096
 #define READ_DEPTH 32
+#define FOLD_DEPTH 2 /* of the members of the top's lists */
 
 struct reader {
 	struct ws *ws;
@@ -26,6 +27,7 @@ struct reader {
 	const char *name;      /* of the main text; settings from @include carry their own */
 	const char *last_file; /* libconfig's pointer of the setting before ... */
 	const char *last_copy; /* ... and our copy of that name */
+	bool fold;             /* groups in the top's lists stay folded */
 };
 
 /* --- a file's octets -------------------------------------------------------------------------- */
@@ -138,6 +140,23 @@ convert_scalar(struct reader *r, const config_setting_t *s, enum node_type type)
 	    (uint32_t)config_setting_source_line(s));
 }
 
+static bool
+foldable(const struct reader *r, const config_setting_t *s, unsigned depth)
+{
+	const config_setting_t *above = config_setting_parent(s);
+
+	return r->fold && depth == FOLD_DEPTH && config_setting_type(above) == CONFIG_TYPE_LIST;
+}
+
+static struct node *
+convert_folded(struct reader *r, const config_setting_t *s)
+{
+	struct node *n = convert_scalar(r, s, NODE_FOLDED);
+
+	n->folded = s;
+	return n;
+}
+
 static struct node *
 convert(struct reader *r, const config_setting_t *s, unsigned depth)
 {
@@ -145,7 +164,8 @@ convert(struct reader *r, const config_setting_t *s, unsigned depth)
 
 	switch (config_setting_type(s)) {
 	case CONFIG_TYPE_GROUP:
-		return convert_members(r, s, NODE_GROUP, depth);
+		return foldable(r, s, depth) ? convert_folded(r, s)
+					     : convert_members(r, s, NODE_GROUP, depth);
 	case CONFIG_TYPE_ARRAY:
 	case CONFIG_TYPE_LIST:
 		return convert_members(r, s, NODE_LIST, depth);
@@ -172,6 +192,15 @@ convert(struct reader *r, const config_setting_t *s, unsigned depth)
 	default:
 		return NULL;
 	}
+}
+
+/* Only texts without @include are folded: all of it stands in one file. */
+const struct node *
+read_unfold(const struct node *n, struct ws *ws, struct conf_check *c)
+{
+	struct reader r = {.ws = ws, .c = c, .dir = ".", .name = n->file};
+
+	return n->type == NODE_FOLDED ? convert_members(&r, n->folded, NODE_GROUP, FOLD_DEPTH) : n;
 }
 
 /* --- parsing ---------------------------------------------------------------------------------- */
@@ -232,13 +261,15 @@ scan_included(const struct node *n, const char *name, const char **last, struct 
 {
 	struct gbuf text = {0};
 	const char *error;
+	bool ignored;
 
 	if (n->file != name && n->file != *last) {
 		*last = n->file;
 		if (load_path(n->file, &text, &error) < 0)
 			complain(c, n->file, 0, error);
 		else
-			(void)!read_scan(str_n(text.p, text.n), n->file, c); /* told through c */
+			(void)!read_scan(
+			    str_n(text.p, text.n), n->file, &ignored, c); /* told through c */
 		gbuf_free(&text);
 	}
 	if (n->type != NODE_GROUP && n->type != NODE_LIST)
@@ -249,7 +280,8 @@ scan_included(const struct node *n, const char *name, const char **last, struct 
 
 /* `text` ends with a NUL behind its last octet. */
 static struct node *
-parse(struct str text, const char *name, const char *dir, struct ws *ws, struct conf_check *c)
+parse(struct str text, const char *name, const char *dir, bool fold, struct ws *ws,
+    struct conf_check *c)
 {
 	struct reader r = {.ws = ws, .c = c, .dir = dir, .name = name};
 	uint32_t errors = c->errors;
@@ -258,16 +290,16 @@ parse(struct str text, const char *name, const char *dir, struct ws *ws, struct 
 	config_t *cfg;
 	bool includes;
 
-	if (read_scan(text, name, c) < 0)
+	if (read_scan(text, name, &includes, c) < 0)
 		return NULL;
+	r.fold = fold && !includes;
 	cfg = config_in(ws, dir);
 	if (read_whole(cfg, text) != CONFIG_TRUE) {
 		syntax_error(cfg, &r);
 		return NULL;
 	}
 	root = convert(&r, config_root_setting(cfg), 0);
-	includes = r.last_file != NULL;
-	if (includes)
+	if (r.last_file != NULL)
 		scan_included(root, name, &last, c);
 	return c->errors == errors ? root : NULL;
 }
@@ -279,11 +311,11 @@ read_text(struct str text, const char *name, const char *dir, struct ws *ws, str
 
 	if (copy.p == NULL)
 		oom_fail(text.n);
-	return parse(copy, name, dir, ws, c);
+	return parse(copy, name, dir, false, ws, c);
 }
 
-struct node *
-read_file(const char *path, const char *dir, struct ws *ws, struct conf_check *c)
+static struct node *
+read_path(const char *path, const char *dir, bool fold, struct ws *ws, struct conf_check *c)
 {
 	struct gbuf text = {0};
 	struct node *root = NULL;
@@ -293,8 +325,20 @@ read_file(const char *path, const char *dir, struct ws *ws, struct conf_check *c
 		complain(c, name, 0, error);
 	} else {
 		gbuf_u8(&text, '\0');
-		root = parse(str_n(text.p, text.n - 1), name, dir, ws, c);
+		root = parse(str_n(text.p, text.n - 1), name, dir, fold, ws, c);
 	}
 	gbuf_free(&text);
 	return root;
+}
+
+struct node *
+read_file(const char *path, const char *dir, struct ws *ws, struct conf_check *c)
+{
+	return read_path(path, dir, false, ws, c);
+}
+
+struct node *
+read_file_folded(const char *path, const char *dir, struct ws *ws, struct conf_check *c)
+{
+	return read_path(path, dir, true, ws, c);
 }

@@ -9,6 +9,7 @@ struct scan {
 	const char *name;
 	struct conf_check *c;
 	uint32_t errors;
+	bool includes;
 };
 
 /* Lines are counted for those who are told of one. */
@@ -35,7 +36,7 @@ complain(struct scan *s, struct str what, const char *why)
 }
 
 /* What an octet may begin, so that most are passed over by one look. */
-enum { WORD = 1, DIGIT = 2, STRING = 4, COMMENT = 8, NOTHING = 16 };
+enum { WORD = 1, DIGIT = 2, STRING = 4, COMMENT = 8, INCLUDE = 16, NOTHING = 32 };
 
 static const uint8_t begins[256] = {
     ['a' ... 'z'] = WORD,
@@ -46,6 +47,7 @@ static const uint8_t begins[256] = {
     ['"'] = STRING,
     ['#'] = COMMENT,
     ['/'] = COMMENT,
+    ['@'] = INCLUDE,
     ['\0'] = NOTHING,
 };
 
@@ -185,6 +187,10 @@ scan_one(struct scan *s)
 	case COMMENT:
 		scan_comment(s);
 		return;
+	case INCLUDE:
+		s->includes = true;
+		s->p++;
+		return;
 	case NOTHING:
 		complain(s, STR("NUL"), "not allowed in a configuration file");
 		s->p++;
@@ -195,11 +201,12 @@ scan_one(struct scan *s)
 }
 
 int
-read_scan(struct str text, const char *name, struct conf_check *c)
+read_scan(struct str text, const char *name, bool *includes_r, struct conf_check *c)
 {
-	struct scan s = {text.p, text.p, text.p + text.n, name, c, 0};
+	struct scan s = {text.p, text.p, text.p + text.n, name, c, 0, false};
 
 	while (s.p < s.end)
 		scan_one(&s);
+	*includes_r = s.includes;
 	return s.errors == 0 ? 1 : -1;
 }

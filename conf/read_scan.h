@@ -9,7 +9,7 @@
 #include "conf/check.h"
 #include "shm/base/str.h"
 
-int read_scan(
-    struct str text, const char *name, struct conf_check *c) NODISCARD; /* 1, or -1 after errors */
+/* 1, or -1 after errors. *includes_r: is there what may be an @include? */
+int read_scan(struct str text, const char *name, bool *includes_r, struct conf_check *c) NODISCARD;
 
 #endif

@@ -15,7 +15,8 @@
 
 struct tshard {
 	struct hnode node;
-	struct tshard *older; /* of all */
+	struct tshard *below, *beside; /* of the children seen: the last, and each one's elder */
+	uint32_t n_below;
 	struct str key;
 	struct tnode *root;
 	uint32_t outer;
@@ -30,7 +31,7 @@ struct trie {
 	void *arg;
 	struct ws ws;
 	struct htab shards;
-	struct tshard *last; /* all in the order they came: near each other in memory */
+	struct tshard top; /* the hosts' roots are below */
 	unsigned written;
 	bool damaged;
 	char error[160];
@@ -100,7 +101,7 @@ shard_has_key(const struct hnode *n, const void *key)
 }
 
 static struct tshard *
-shard_new(struct trie *t, struct str key, struct tnode *root)
+shard_new(struct trie *t, struct str key, struct tshard *above, struct tnode *root)
 {
 	struct tshard *s = make(t, sizeof(*s));
 
@@ -108,8 +109,9 @@ shard_new(struct trie *t, struct str key, struct tnode *root)
 	s->root = root != NULL ? root : make(t, sizeof(*root));
 	shard_measure(s);
 	htab_put(&t->shards, &s->node, hash_keyed(key));
-	s->older = t->last;
-	t->last = s;
+	s->beside = above->below;
+	above->below = s;
+	above->n_below++;
 	return s;
 }
 
@@ -124,7 +126,7 @@ shard_damaged(struct trie *t, const char **error_r)
 /* From the cache or the map; a new, empty one where there is none. 1 or -1. A parent that was not
  * in the map has no children there either. */
 static int
-shard_get(struct trie *t, struct str key, const struct tshard *parent, struct tshard **s_r,
+shard_get(struct trie *t, struct str key, struct tshard *parent, struct tshard **s_r,
     const char **error_r)
 {
 	struct hnode *n = htab_get(&t->shards, hash_keyed(key), shard_has_key, &key);
@@ -138,7 +140,7 @@ shard_get(struct trie *t, struct str key, const struct tshard *parent, struct ts
 		*s_r = container_of(n, struct tshard, node);
 		return 1;
 	}
-	got = parent != NULL && !parent->stored ? 0 : db_get(t->txn, t->table, key, &value);
+	got = parent != &t->top && !parent->stored ? 0 : db_get(t->txn, t->table, key, &value);
 	if (got < 0)
 		return shard_damaged(t, error_r);
 	if (got == 1) {
@@ -146,7 +148,7 @@ shard_get(struct trie *t, struct str key, const struct tshard *parent, struct ts
 		if (root == NULL)
 			return shard_damaged(t, error_r);
 	}
-	*s_r = shard_new(t, key, root);
+	*s_r = shard_new(t, key, parent, root);
 	(*s_r)->outer = outer;
 	(*s_r)->outer_any = outer_any;
 	(*s_r)->stored = got == 1;
@@ -249,7 +251,7 @@ child_out(struct trie *t, struct tshard *s, struct tnode *child, bool any)
 		out->outer_any = false;
 		shard_measure(out);
 	} else {
-		out = shard_new(t, key, child);
+		out = shard_new(t, key, s, child);
 	}
 	out->dirty = true;
 	s->outer++;
@@ -376,7 +378,7 @@ host_root(struct trie *t, uint32_t host, struct tshard **s_r, const char **error
 {
 	char key[DB_KEY_MAX];
 
-	return shard_get(t, str_n(key, shard_key_root(key, host)), NULL, s_r, error_r);
+	return shard_get(t, str_n(key, shard_key_root(key, host)), &t->top, s_r, error_r);
 }
 
 int
@@ -496,22 +498,35 @@ shard_write(struct trie *t, struct tshard *s, struct gbuf *out, const char **err
 	return db_put(t->txn, t->table, s->key, str_n(out->p, out->n), error_r);
 }
 
+/* Sorted where each hangs, which is next to the order of all keys: few are near each other, and
+ * many are compared with those alone. */
+static int
+shards_write(struct trie *t, const struct tshard *above, struct gbuf *out, const char **error_r)
+{
+	struct tshard **v = xcalloc(MAX(above->n_below, 1u), sizeof(*v));
+	uint32_t n = 0;
+	int ok = 1;
+
+	for (struct tshard *s = above->below; s != NULL; s = s->beside)
+		v[n++] = s;
+	qsort(v, n, sizeof(*v), by_key);
+	for (uint32_t i = 0; i < n && ok == 1; i++) {
+		if (v[i]->dirty)
+			ok = shard_write(t, v[i], out, error_r);
+		if (ok == 1 && v[i]->n_below > 0)
+			ok = shards_write(t, v[i], out, error_r);
+	}
+	free(v);
+	return ok;
+}
+
 int
 trie_flush(struct trie *t, const char **error_r)
 {
-	struct tshard **v = xcalloc(MAX(t->shards.n, (size_t)1), sizeof(*v));
 	struct gbuf out = {0};
-	size_t n = 0;
-	int ok = 1;
+	int ok = shards_write(t, &t->top, &out, error_r);
 
-	for (struct tshard *s = t->last; s != NULL; s = s->older)
-		if (s->dirty)
-			v[n++] = s;
-	qsort(v, n, sizeof(*v), by_key);
-	for (size_t i = 0; i < n && ok == 1; i++)
-		ok = shard_write(t, v[i], &out, error_r);
 	gbuf_free(&out);
-	free(v);
 	return ok;
 }
 

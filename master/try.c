@@ -147,31 +147,31 @@ objects_of(struct changeset *c, uint32_t *n_r)
 }
 
 static void
-print_good(const char *conf_file, struct changeset *c)
+print_good(const char *conf_file, const uint64_t *count)
 {
-	unsigned count[CONF_KIND_COUNT] = {0};
-	struct conf_object o;
-	enum change_op op;
-
-	c->known = true; /* the keeper compared the digests */
-	while (changeset_next(c, &op, &o) == 1)
-		count[o.kind]++;
 	printf("%s: configuration is ok", conf_file);
 	for (unsigned k = CONF_LISTENER; k < CONF_KIND_COUNT; k++)
-		printf("%s%u %s", k == CONF_LISTENER ? " (" : ", ", count[k],
+		printf("%s%llu %s", k == CONF_LISTENER ? " (" : ", ", (unsigned long long)count[k],
 		    count[k] == 1 ? object_kinds[k].word : object_kinds[k].list);
 	printf(")\n");
 }
 
 static int
-print_all(struct changeset *c)
+print_all(int fd)
 {
 	struct gbuf text = {0};
+	struct conf_object *v;
+	struct changeset c;
+	const char *error;
 	uint32_t n;
-	struct conf_object *v = objects_of(c, &n);
-	int done = show_objects(v, n, true, &text);
+	int done;
 
+	if (changeset_open(fd, &c, &error) < 0)
+		return 1;
+	v = objects_of(&c, &n);
+	done = show_objects(v, n, true, &text);
 	free(v);
+	changeset_close(&c);
 	if (done == 1)
 		fwrite(text.p, 1, text.n, stdout);
 	else
@@ -207,23 +207,17 @@ try_seal(int objects)
 static int
 try_keeper(const char *conf_file, int fd, bool show)
 {
-	const char *shm = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", *error;
-	struct changeset c;
-	int status = 0, wants = -1;
+	const char *shm = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	struct keeper_tried tried;
+	int status;
 
 	log_init("keeper", STDERR_FILENO, LOG_WARN_L);
 	rnd_init();
-	if (!show)
-		status = keeper_try(fd, shm, &wants);
-	if (wants >= 0)
-		status = try_seal(wants);
-	if (status != 0 || changeset_open(fd, &c, &error) < 0)
-		return 1;
-	if (show)
-		status = print_all(&c);
-	else
-		print_good(conf_file, &c);
-	changeset_close(&c);
+	status = show ? print_all(fd) : keeper_try(fd, shm, &tried);
+	if (!show && status == 0 && tried.wants >= 0)
+		status = try_seal(tried.wants);
+	if (!show && status == 0)
+		print_good(conf_file, tried.count);
 	return fflush(stdout) == 0 ? status : 1;
 }
 

@@ -30,7 +30,9 @@ struct db {
 struct db_txn {
 	MDB_txn *txn;
 	struct db *d;
-	bool live; /* holds a snapshot: not reset */
+	bool live;       /* holds a snapshot: not reset */
+	MDB_cursor *end; /* of the table last appended to; LMDB's, goes with the transaction */
+	db_table end_of;
 };
 
 struct db_cursor {
@@ -398,6 +400,22 @@ db_put(struct db_txn *t, db_table tab, struct str key, struct str value, const c
 	return put(t, tab, key, &v, 0, error_r);
 }
 
+/* At the table's end, where the cursor stands already. */
+static int
+end_put(struct db_txn *t, db_table tab, MDB_val *k, MDB_val *v)
+{
+	int rc = 0;
+
+	if (t->end != NULL && t->end_of != tab) {
+		mdb_cursor_close(t->end);
+		t->end = NULL;
+	}
+	if (t->end == NULL)
+		rc = mdb_cursor_open(t->txn, tab, &t->end);
+	t->end_of = tab;
+	return rc != 0 ? rc : mdb_cursor_put(t->end, k, v, MDB_APPEND);
+}
+
 int
 db_append(struct db_txn *t, db_table tab, struct str key, struct str value, const char **error_r)
 {
@@ -405,7 +423,7 @@ db_append(struct db_txn *t, db_table tab, struct str key, struct str value, cons
 	int rc = MDB_KEYEXIST;
 
 	if (key.n > 0 && key.n <= DB_KEY_MAX)
-		rc = mdb_put(t->txn, tab, &k, &v, MDB_APPEND);
+		rc = end_put(t, tab, &k, &v);
 	if (rc == MDB_KEYEXIST) /* it has its place among those that are there */
 		return db_put(t, tab, key, value, error_r);
 	state.full = rc == MDB_MAP_FULL;

@@ -22,7 +22,7 @@ alloca setjmp longjmp                          | hides where things end         
 sleep usleep nanosleep                         | nothing blocks: a timer of the loop          |
 clock_gettime gettimeofday time                | read once a turn: shm/base/clock.h           | shm/base/clock.c
 getaddrinfo                                    | blocks: the loader resolves                  | conf/resolve
-malloc calloc realloc strdup strndup           | x-forms of shm/base/bug.h, or a workspace    | shm/base/bug.c shm/base/ws.c
+malloc calloc realloc strdup strndup           | x-forms of shm/base/bug.h, or a workspace    | shm/base/bug.c shm/base/ws.c shm/base/heap.c
 exit                                           | children leave by _exit                      | master/main.c master/run.c admin/gatewayctl.c admin/ctl
 setuid seteuid setgid setegid                  | all three ids at once: setresuid             |
 TABLE

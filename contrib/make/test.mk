@@ -124,7 +124,7 @@ bench:
 	@$(if $(filter $(PGO_BUILD)/gateway,$(BENCH_PROGRAM)),$(MAKE) pgo)
 	@rc=0; test/bench/bench --build $(BUILD) --program $(BENCH_PROGRAM) $(BENCH_ARGS) || rc=1; \
 	test/bench/changes --build $(BUILD) --program $(BENCH_PROGRAM) $(CHANGES_ARGS) || rc=1; \
-	test/bench/load --build $(BUILD) $(LOAD_ARGS) || rc=1; \
+	test/bench/load --build $(BUILD) --program $(BENCH_PROGRAM) $(LOAD_ARGS) || rc=1; \
 	for p in $(BENCH_MORE); do \
 		test/bench/$$p --build $(BUILD) --program $(BENCH_PROGRAM) $(MORE_ARGS) || rc=1; \
 	done; exit $$rc
@@ -141,7 +141,8 @@ bench-changes:
 bench-load:
 	@contrib/deps run build bench
 	@$(MAKE) all bench-tools
-	@test/bench/load --build $(BUILD) $(LOAD_ARGS)
+	@$(if $(filter $(PGO_BUILD)/gateway,$(BENCH_PROGRAM)),$(MAKE) pgo)
+	@test/bench/load --build $(BUILD) --program $(BENCH_PROGRAM) $(LOAD_ARGS)
 bench-compare:
 	@$(if $(filter %.json,$(A)),,contrib/deps run build bench && $(MAKE) bench-tools)
 	@test/bench/compare --build $(BUILD) "$(A)" "$(B)" $(BENCH_ARGS)

@@ -186,9 +186,9 @@ link_node(struct htab *t, struct hnode *n)
 }
 
 static void
-grow(struct htab *t)
+grow(struct htab *t, size_t cap)
 {
-	struct htab bigger = {.n = t->n, .cap = t->cap == 0 ? HTAB_MIN : t->cap * HTAB_STEP};
+	struct htab bigger = {.n = t->n, .cap = cap};
 
 	bigger.v = xcalloc(bigger.cap, sizeof(struct hnode *));
 	for (size_t i = 0; i < t->cap; i++)
@@ -201,10 +201,21 @@ grow(struct htab *t)
 }
 
 void
+htab_reserve(struct htab *t, size_t n)
+{
+	size_t cap = MAX(t->cap, (size_t)HTAB_MIN);
+
+	while (cap < 2 * n)
+		cap *= 2;
+	if (cap > t->cap)
+		grow(t, cap);
+}
+
+void
 htab_put(struct htab *t, struct hnode *n, uint64_t hash)
 {
 	if (t->n >= t->cap)
-		grow(t);
+		grow(t, t->cap == 0 ? HTAB_MIN : t->cap * HTAB_STEP);
 	n->hash = hash;
 	link_node(t, n);
 	t->n++;

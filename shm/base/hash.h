@@ -40,6 +40,7 @@ struct htab {
 };
 typedef bool htab_eq_f(const struct hnode *n, const void *key);
 struct hnode *htab_get(const struct htab *t, uint64_t hash, htab_eq_f *eq, const void *key);
+void htab_reserve(struct htab *t, size_t n); /* for n nodes in all, without growing again */
 void htab_put(struct htab *t, struct hnode *n, uint64_t hash); /* no duplicate check */
 void htab_del(struct htab *t, struct hnode *n);
 /* Calls fn for every node; fn may delete the node it is given and no other. */

@@ -246,15 +246,19 @@ trying_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
 	char cmd[160];
-	int fd = config(f, 1), wants = -2;
+	struct keeper_tried tried = {.wants = -2};
+	int fd = config(f, 1);
 
-	assert_int_equal(keeper_try(fd, f->dir, &wants), 0);
-	assert_int_equal(wants, -1);
+	assert_int_equal(keeper_try(fd, f->dir, &tried), 0);
+	assert_int_equal(tried.wants, -1);
+	assert_int_equal(tried.count[CONF_SETTINGS], 1);
+	assert_int_equal(tried.count[CONF_LISTENER], 1);
+	assert_int_equal(tried.count[CONF_CERTIFICATE], 0);
 	close(fd);
 	sets_begin(&f->sets, "file", true);
 	sets_route(&f->sets, "r", "/x", "nobody", NULL, NULL);
 	fd = sets_end(&f->sets);
-	assert_int_equal(keeper_try(fd, f->dir, &wants), 1);
+	assert_int_equal(keeper_try(fd, f->dir, &tried), 1);
 	close(fd);
 	snprintf(cmd, sizeof(cmd), "test -z \"$(ls -A '%s' | grep -v state.d)\"", f->dir);
 	assert_int_equal(system(cmd), 0);

@@ -217,6 +217,37 @@ includes_are_found_and_know_their_place(void **state)
 	assert_report(k, "DIR/gateway.conf:3: cannot open include file\n");
 }
 
+/* Groups in lists are read one at a time, unless the file includes others: nobody sees which. */
+static void
+objects_are_the_same_in_one_file_and_in_two(void **state)
+{
+	static const char routes[] =
+	    "routes = ( { id = \"b\"; path = [ \"/x/{n}\", \"/y\" ]; service = \"orders\"; },\n"
+	    "{ id = \"a\"; path = \"/x/{m}\"; service = \"orders\"; } );\n";
+	struct load_kit *k = *state;
+	struct digest alone[4];
+
+	kit_write(k, "more.inc", "workers = 2;\n");
+	for (unsigned i = 0; i < 2; i++) {
+		char text[1024];
+
+		snprintf(text, sizeof(text), "%s%s%s", routes, GOOD,
+		    i == 0 ? "workers = 2;\n" : "@include \"more.inc\"\n");
+		kit_load(k, text);
+		assert_loaded(k);
+		assert_report(k,
+		    "DIR/gateway.conf:2: routes[a].path: warning: \"/x/{m}\" matches the same as "
+		    "route \"b\" (DIR/gateway.conf:1); the smaller id wins\n");
+		assert_int_equal(k->r.n, 5);
+		for (unsigned j = 0; j < 4; j++) {
+			if (i == 0)
+				alone[j] = k->r.v[j].digest;
+			assert_true(digest_eq(&alone[j], &k->r.v[j].digest));
+		}
+		assert_int_equal(k->r.v[4].line, 2);
+	}
+}
+
 static void
 every_file_is_heard(void **state)
 {
@@ -332,6 +363,7 @@ static const struct CMUnitTest tests[] = {
     LOAD_TEST(conf_d_is_read_in_byte_order),
     LOAD_TEST(a_setting_in_two_files_names_both),
     LOAD_TEST(includes_are_found_and_know_their_place),
+    LOAD_TEST(objects_are_the_same_in_one_file_and_in_two),
     LOAD_TEST(every_file_is_heard),
     LOAD_TEST(a_file_that_cannot_be_read_is_named),
     LOAD_TEST(doubtful_things_are_warned_of),

@@ -517,8 +517,95 @@ files_have_the_mode_asked_for(void **state)
 	umask(before);
 }
 
+static void
+append(struct db_txn *t, unsigned table, const char *key, const char *value)
+{
+	const char *error = "";
+
+	if (db_append(t, tables[table], str_of(key), str_of(value), &error) != 1)
+		fail_msg("%s", error);
+}
+
+/* All keys of a table in a row, each with its value's first octet. */
+static void
+assert_table(unsigned table, const char *all)
+{
+	struct str key, value;
+	struct db_cursor *c = NULL;
+	char found[256] = "";
+	struct db_txn *t = begin();
+	int got = db_cursor_at(t, tables[table], STR_NONE, &c, &key, &value);
+
+	for (size_t n = 0; got == 1; got = db_cursor_next(c, &key, &value))
+		n += (size_t)snprintf(
+		    found + n, sizeof(found) - n, "%.*s=%.*s ", STR_ARG(key), STR_ARG(value));
+	assert_int_equal(got, 0);
+	assert_string_equal(found, all);
+	db_cursor_free(&c);
+	db_abort(&t);
+}
+
+/* Whatever comes between, and wherever a key belongs: appending is putting. */
+static void
+what_is_appended_finds_its_place(void **state)
+{
+	struct db_txn *t = begin();
+	const char *error = "";
+
+	(void)state;
+	append(t, 0, "b", "1");
+	append(t, 0, "d", "1");
+	append(t, 1, "x", "1"); /* another table in between */
+	append(t, 0, "f", "1");
+	append(t, 0, "c", "1"); /* not behind the last */
+	append(t, 0, "d", "2"); /* there already */
+	append(t, 0, "g", "1");
+	assert_int_equal(db_del(t, tables[0], STR("g")), 1);
+	append(t, 0, "g", "2");
+	put(t, "z", "1");
+	append(t, 0, "h", "1");
+	append(t, 1, "y", "1");
+	assert_int_equal(db_append(t, tables[0], STR_NONE, STR("1"), &error), -1);
+	assert_non_null(strstr(error, "key of 0 octets"));
+	commit(t);
+	assert_table(0, "b=1 c=1 d=2 f=1 g=2 h=1 z=1 ");
+	assert_table(1, "x=1 y=1 ");
+	t = begin();
+	append(t, 0, "zz", "1");
+	assert_int_equal(db_drop(t, tables[0]), 1);
+	append(t, 0, "a", "1");
+	commit(t);
+	assert_table(0, "a=1 ");
+	t = begin();
+	append(t, 0, "b", "1");
+	db_abort(&t);
+	assert_table(0, "a=1 ");
+}
+
+static void
+appending_to_a_full_map_is_an_error(void **state)
+{
+	struct db_txn *t = begin();
+	const char *error = "";
+	char key[16], value[1000];
+	int ok = 1;
+
+	(void)state;
+	memset(value, 'v', sizeof(value));
+	for (unsigned i = 0; i < 2000 && ok == 1; i++) {
+		snprintf(key, sizeof(key), "%06u", i);
+		ok = db_append(t, tables[0], str_of(key), str_n(value, sizeof(value)), &error);
+	}
+	assert_int_equal(ok, -1);
+	assert_true(db_was_full());
+	db_abort(&t);
+	assert_table(0, "");
+}
+
 static const struct CMUnitTest tests[] = {
     TEST_WITH(records_come_and_go, setup, teardown),
+    TEST_WITH(what_is_appended_finds_its_place, setup, teardown),
+    TEST_WITH(appending_to_a_full_map_is_an_error, setup, teardown),
     TEST_WITH(keys_out_of_range, setup, teardown),
     TEST_WITH(cursors_go_in_key_order, setup, teardown),
     TEST_WITH(a_full_map_is_an_error, setup, teardown),

@@ -4,6 +4,8 @@
  */
 #include "test/unit/harness.h"
 
+#include <sys/stat.h>
+
 #include "shm/procs.h"
 #include "shm/region.h"
 #include "test/unit/shm/procs_kit.h"
@@ -49,6 +51,45 @@ two_processes_share_it(void **state)
 	assert_int_equal(((char *)r.data)[4999], 'x');
 	region_detach(&r);
 	assert_null(r.head);
+	region_detach(&r);
+	close(fd);
+}
+
+static size_t
+allocated(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return (size_t)st.st_blocks * 512;
+}
+
+/* Large as a whole, and with memory only for what was asked for. */
+static void
+a_part_is_allocated_when_it_is_needed(void **state)
+{
+	const size_t whole = 4u << 20, part = 1u << 20;
+	const char *error = "";
+	int fd = region_create_part(REGION_METRICS, whole, part, 7, &error);
+	struct region r;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(region_attach(fd, REGION_METRICS, 7, true, &r, &error), 1);
+	assert_true(r.size >= whole);
+	assert_in_range(allocated(fd), part, 2 * part);
+	memset(r.data, 'x', part);
+	assert_int_equal(region_allocate(fd, REGION_METRICS, part, 3 * part, &error), 1);
+	assert_in_range(allocated(fd), 3 * part, whole - 1);
+	for (size_t i = part; i < 3 * part; i++)
+		assert_int_equal(((char *)r.data)[i], 0);
+	/* What was there stays, however often it is asked for. */
+	assert_int_equal(region_allocate(fd, REGION_METRICS, 0, whole, &error), 1);
+	assert_true(allocated(fd) >= whole);
+	assert_int_equal(((char *)r.data)[part - 1], 'x');
+	/* Its size is sealed. */
+	assert_int_equal(region_allocate(fd, REGION_METRICS, whole, 2 * whole, &error), -1);
+	assert_non_null(strstr(error, "cannot allocate 4194304 octets"));
 	region_detach(&r);
 	close(fd);
 }
@@ -145,6 +186,7 @@ the_process_table_fits(void **state)
 
 static const struct CMUnitTest tests[] = {
     TEST(two_processes_share_it),
+    TEST(a_part_is_allocated_when_it_is_needed),
     TEST(foreign_ones_are_refused),
     TEST(its_size_cannot_change),
     TEST(layouts_differ),
