@@ -130,26 +130,22 @@ ask_reload_all(struct call *c)
 /* --- answers ---------------------------------------------------------------------------------- */
 
 void
-answer_body(struct session *s, uint32_t status, int fd)
+answer_body(struct session *s, uint32_t status, struct str body)
 {
-	struct gbuf text = {0};
-
-	if (status < 100 || status > 599 || pending_text(fd, &text) < 0)
+	if (status < 100 || status > 599 || body.n == 0)
 		session_problem(s, 502, "an answer that cannot be read came from another process");
 	else
 		session_answer(s, status,
-		    status >= 400 ? "application/problem+json" : "application/json",
-		    str_n(text.p, text.n));
-	gbuf_free(&text);
+		    status >= 400 ? "application/problem+json" : "application/json", body);
 }
 
 void
 api_on_answer(struct admin *a, struct msg *m)
 {
 	uint32_t status = msg_u32(m);
-	int fd = msg_fd(m);
 	struct session *s = session_find(&a->server, m->id);
 	struct pending *p = s != NULL ? s->pending : NULL;
+	struct enclosed body = pending_body(m);
 
 	if (p != NULL) {
 		if (p->what == PENDING_PUBLISH)
@@ -158,10 +154,9 @@ api_on_answer(struct admin *a, struct msg *m)
 		/* They were rung, or it is published: what the instances make of it is theirs. */
 		if (status == 200 && (p->what == PENDING_PUBLISH || p->ask == ASK_RELOAD_ALL))
 			status = 202;
-		answer_body(s, status, fd);
+		answer_body(s, status, body.text);
 	}
-	if (fd >= 0)
-		close(fd);
+	enclosed_free(&body);
 }
 
 /* What the old keeper had written down the new one has answered by now, and what it had not taken

@@ -12,6 +12,7 @@
 #include "admin/admin_priv.h"
 #include "admin/pending.h"
 #include "conf/document.h"
+#include "conf/enclosed.h"
 #include "shm/base/log.h"
 
 /* "uid=0(root)": who asks, for history and log. Looked up once for a connection: the files behind
@@ -81,12 +82,6 @@ document_clean(json_t *document)
 	}
 }
 
-static int
-document_memfd(const char *text, const char **error_r)
-{
-	return document_seal(str_of(text), error_r);
-}
-
 /* Sends the document as a question of that type; the session waits already. */
 static void
 document_post(struct admin *a, struct session *s, enum msg_type type, const char *text)
@@ -96,19 +91,18 @@ document_post(struct admin *a, struct session *s, enum msg_type type, const char
 	const char *error = "";
 	struct msg m;
 
-	fd = document_memfd(text, &error);
-	if (fd < 0) {
+	msg_begin(&m, type, session_wait(s, p, pending_free));
+	if (enclosed_put(&m, str_of(text), &fd, &error) < 0) {
 		session_problem(s, 507, "the document cannot be handed on: %s", error);
 		return;
 	}
-	msg_begin(&m, type, session_wait(s, p, pending_free));
-	msg_put_fd(&m, fd);
 	if (line < 0 || msg_send(line, &m) != 1) {
 		session_header(s, "Retry-After: 1");
 		session_problem(s, 503, "the %s process does not take changes now; try again",
 		    line_word(p->line));
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 }
 
 static bool
@@ -357,14 +351,11 @@ created_at(struct session *s, const char *id)
 
 /* 201 and ETag of a change of one object, from the keeper's answer. */
 static uint32_t
-single_status(struct session *s, uint32_t status, int fd)
+single_status(struct session *s, uint32_t status, struct str body)
 {
-	struct gbuf text = {0};
-	json_t *j, *one;
+	json_t *j = json_loadb(body.p != NULL ? body.p : "", body.n, 0, NULL), *one;
 	const char *outcome;
 
-	j = pending_text(fd, &text) == 1 ? json_loadb(text.p, text.n, 0, NULL) : NULL;
-	gbuf_free(&text);
 	one = json_array_get(json_object_get(j, "changes"), 0);
 	outcome = json_string_value(json_object_get(one, "result"));
 	if (s->head.method != METHOD_DELETE &&
@@ -393,7 +384,8 @@ publish_now(struct admin *a, struct session *s)
 }
 
 static void
-change_done(struct admin *a, struct session *s, uint32_t status, uint64_t generation, int fd)
+change_done(
+    struct admin *a, struct session *s, uint32_t status, uint64_t generation, struct str body)
 {
 	struct pending *p = s->pending;
 
@@ -407,8 +399,8 @@ change_done(struct admin *a, struct session *s, uint32_t status, uint64_t genera
 			  : "done",
 	    (unsigned)status, generation);
 	if (p->single && status < 300)
-		status = single_status(s, status, fd);
-	answer_body(s, status, fd);
+		status = single_status(s, status, body);
+	answer_body(s, status, body);
 }
 
 void
@@ -417,13 +409,13 @@ api_on_changed(struct admin *a, struct msg *m)
 	uint32_t status = msg_u32(m);
 	uint64_t generation = msg_u64(m);
 
-	(void)msg_u32(m);
-	(void)msg_u32(m);
-	int fd = msg_fd(m);
 	struct session *s = session_find(&a->server, m->id);
+	struct enclosed body;
 
+	(void)msg_u32(m);
+	(void)msg_u32(m);
+	body = pending_body(m);
 	if (s != NULL && s->pending != NULL)
-		change_done(a, s, status, generation, fd);
-	if (fd >= 0)
-		close(fd);
+		change_done(a, s, status, generation, body.text);
+	enclosed_free(&body);
 }

@@ -2,13 +2,9 @@
  *
  * Sessions that wait for other processes.
  */
-#include <sys/stat.h>
-
-#include <unistd.h>
-
 #include "admin/pending.h"
-#include "conf/document.h"
 #include "shm/base/bug.h"
+#include "shm/base/log.h"
 
 struct pending *
 pending_new(enum pending_what what, enum line line)
@@ -36,20 +32,13 @@ line_word(enum line line)
 	return line == LINE_ADMIN_REDIS ? "redis" : "keeper";
 }
 
-int
-pending_text(int fd, struct gbuf *out)
+struct enclosed
+pending_body(struct msg *m)
 {
-	char piece[65536];
-	struct stat st;
-	ssize_t n;
+	struct enclosed body;
+	const char *error = "";
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 0 || st.st_size > DOCUMENT_MAX)
-		return -1;
-	for (off_t at = 0; at < st.st_size; at += n) {
-		n = pread(fd, piece, sizeof(piece), at);
-		if (n <= 0)
-			return -1;
-		gbuf_put(out, piece, (size_t)n);
-	}
-	return 1;
+	if (enclosed_take(m, &body, &error) < 0)
+		log_error("admin: an answer of another process cannot be read: %s", error);
+	return body;
 }

@@ -7,6 +7,7 @@
 #define GW_ADMIN_PENDING_H
 
 #include "admin/admin_priv.h"
+#include "conf/enclosed.h"
 
 enum pending_what {
 	PENDING_ASK,    /* ANSWER */
@@ -31,10 +32,10 @@ struct pending *pending_new(enum pending_what what, enum line line);
 void pending_free(void *pending);
 const char *line_word(enum line line); /* "keeper" "redis" */
 
-/* The octets of a descriptor another process sent, at most DOCUMENT_MAX. */
-int pending_text(int fd, struct gbuf *out) NODISCARD;
-/* The answer another process made ready. */
-void answer_body(struct session *s, uint32_t status, int fd);
+/* What another process made ready, of its message; for enclosed_free. */
+struct enclosed pending_body(struct msg *m);
+/* Answers with that; empty: it cannot be read. */
+void answer_body(struct session *s, uint32_t status, struct str body);
 void ask_reload_all(struct call *c);
 
 #endif

@@ -21,6 +21,7 @@
 
 #include "conf/apply.h"
 #include "conf/document.h"
+#include "conf/enclosed.h"
 #include "conf/keeper.h"
 #include "conf/override.h"
 #include "conf/remember.h"
@@ -68,7 +69,8 @@ struct job {
 	struct keeper_line *from; /* NULL: nobody waits */
 	uint32_t id;              /* of the question */
 	struct str source;        /* "admin", "console" */
-	struct str text;          /* mapped; from the journal: malloc'ed */
+	struct enclosed enclosed; /* what it came in */
+	struct str text;          /* that; from the journal: malloc'ed */
 	bool replay;
 	uint64_t seq; /* in the journal; 0: not there */
 	struct ws ws;

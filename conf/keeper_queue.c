@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "conf/keeper_priv.h"
-#include "conf/sealed.h"
 #include "shm/base/bug.h"
 #include "shm/base/log.h"
 
@@ -53,8 +52,8 @@ job_free(struct job **jp)
 		document_free(&j->d);
 	if (j->replay)
 		free((char *)j->text.p);
-	else if (j->text.p != NULL)
-		document_unmap(&j->text);
+	else
+		enclosed_free(&j->enclosed);
 	ws_free(&j->ws);
 	check_free(&j->check);
 	free(j);
@@ -80,26 +79,26 @@ line_send(struct keeper_line *l, struct msg *m)
 	l->stuck = true;
 }
 
-static int
-json_fd(const json_t *body)
+/* Ends the message that is being made with the body, and sends it. */
+static void
+send_body(struct keeper *k, struct keeper_line *l, const json_t *body)
 {
 	char *text = document_text(body);
-	int fd = sealed_new("answer");
+	const char *error = "";
+	int fd;
 
-	if (fd >= 0 && text != NULL &&
-	    (sealed_put(fd, str_of(text)) < 0 || sealed_finish(fd) < 0)) {
-		(void)close(fd);
-		fd = -1;
-	}
+	if (enclosed_put(&k->out, str_of(text), &fd, &error) < 0)
+		log_error("keeper: an answer cannot be handed over: %s", error);
 	free(text);
-	return fd;
+	line_send(l, &k->out);
+	if (fd >= 0)
+		(void)close(fd);
 }
 
 void
 keeper_answer(struct keeper *k, struct job *j)
 {
 	json_t *body;
-	int fd;
 
 	if (j->replay && j->status >= 400)
 		log_error("keeper: a document of the journal was refused with %u: %.*s", j->status,
@@ -108,33 +107,22 @@ keeper_answer(struct keeper *k, struct job *j)
 	if (j->from == NULL)
 		return;
 	body = job_body(j);
-	fd = json_fd(body);
-	json_decref(body);
 	msg_begin(&k->out, MSG_CHANGED, j->id);
 	msg_put_u32(&k->out, j->status);
 	msg_put_u64(&k->out, j->generation);
 	msg_put_u32(&k->out, j->changed);
 	msg_put_u32(&k->out, j->refused);
-	if (fd >= 0)
-		msg_put_fd(&k->out, fd);
-	line_send(j->from, &k->out);
-	if (fd >= 0)
-		(void)close(fd);
+	send_body(k, j->from, body);
+	json_decref(body);
 }
 
 void
 keeper_answer_json(
     struct keeper *k, struct keeper_line *l, uint32_t id, uint32_t status, const json_t *body)
 {
-	int fd = json_fd(body);
-
 	msg_begin(&k->out, MSG_ANSWER, id);
 	msg_put_u32(&k->out, status);
-	if (fd >= 0)
-		msg_put_fd(&k->out, fd);
-	line_send(l, &k->out);
-	if (fd >= 0)
-		(void)close(fd);
+	send_body(k, l, body);
 }
 
 /* Never waited for: where nobody listens, nobody misses it. */
@@ -177,20 +165,19 @@ on_change(struct keeper_line *l, struct msg *m)
 	struct keeper *k = l->k;
 	struct job *j = job_new(k, str_of(l->source));
 	const char *error = "";
-	uint32_t id = m->id;
-	int fd = msg_fd(m);
+	int got = enclosed_take(m, &j->enclosed, &error);
 
 	j->from = l;
-	j->id = id;
-	if (fd < 0 || document_map(fd, &j->text, &error) < 0)
-		job_refuse(j, 400, "the document cannot be read: %s", error);
+	j->id = m->id;
+	j->text = j->enclosed.text;
+	if (got != 1)
+		job_refuse(
+		    j, 400, "the document cannot be read: %s", got == 0 ? "there is none" : error);
 	else if (k->queued >= QUEUE_DOCUMENTS || k->queued_octets + j->text.n > QUEUE_OCTETS)
 		job_refuse(j, 503,
 		    "too many documents are waiting; allowed: %u of together %zu "
 		    "octets; try again",
 		    QUEUE_DOCUMENTS, QUEUE_OCTETS);
-	if (fd >= 0)
-		(void)close(fd);
 	if (j->status == 0) {
 		queue_add(k, j);
 		return;

@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "master/child.h"
 #include "shm/metric.h"
 #include "shm/ring.h"
+
+#define LINE_ROOM (1 << 20) /* octets, of what the kernel reckons for messages */
 
 /* A region is formatted while it is mapped here; only the process table stays so. */
 static int
@@ -89,13 +92,27 @@ make_rings(struct master *m, const struct conf_settings *s, const char **error_r
 	return 1;
 }
 
+/* Room for some hundred short texts (conf/enclosed.h), while whoever reads them is busy. */
+static int
+line_make(int fds[2])
+{
+	int room = LINE_ROOM;
+
+	if (msg_pair(fds) < 0)
+		return -1;
+	for (unsigned i = 0; i < 2; i++)
+		if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
+			(void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	return 1;
+}
+
 static int
 make_channels(struct master *m)
 {
 	bool ok = pipe2(m->log_pipe, O_NONBLOCK | O_CLOEXEC) == 0;
 
 	for (unsigned i = 0; i < LINE_COUNT && ok; i++)
-		ok = msg_pair(m->line[i]) == 1;
+		ok = line_make(m->line[i]) == 1;
 	if (!ok)
 		return -1;
 	m->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

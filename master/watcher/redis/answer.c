@@ -7,35 +7,24 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-#include "conf/sealed.h"
+#include "conf/enclosed.h"
 #include "shm/base/log.h"
 #include "shm/base/msg.h"
-
-static int
-seal(const char *text)
-{
-	int fd = sealed_new("answer");
-
-	if (fd >= 0 && (sealed_put(fd, str_of(text)) < 0 || sealed_finish(fd) < 0)) {
-		(void)close(fd);
-		fd = -1;
-	}
-	return fd;
-}
 
 void
 answer_json(const struct answer *a, uint32_t status, json_t *body)
 {
 	static struct msg m;
 	char *text = json_dumps(body, JSON_COMPACT);
-	int fd = text != NULL ? seal(text) : -1;
+	const char *error = "";
+	int fd;
 
 	json_decref(body);
-	free(text);
 	msg_begin(&m, MSG_ANSWER, a->id);
-	msg_put_u32(&m, fd >= 0 ? status : 507);
-	if (fd >= 0)
-		msg_put_fd(&m, fd);
+	msg_put_u32(&m, status);
+	if (enclosed_put(&m, str_of(text), &fd, &error) < 0)
+		log_error("console: an answer cannot be handed over: %s", error);
+	free(text);
 	if (msg_send(a->fd, &m) != 1)
 		log_warn("console: an answer to the admin API is lost");
 	if (fd >= 0)

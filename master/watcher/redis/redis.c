@@ -13,7 +13,7 @@
 #include "conf/ask.h"
 #include "conf/boot.h"
 #include "conf/document.h"
-#include "conf/sealed.h"
+#include "conf/enclosed.h"
 #include "conf/secret.h"
 #include "conf/stop.h"
 #include "master/watcher/redis/ack.h"
@@ -88,6 +88,7 @@ send_document(void)
 	if (redis.document < 0)
 		return;
 	msg_begin(&redis.out, MSG_CHANGE, redis.document_id);
+	msg_put_str(&redis.out, STR("")); /* sealed, for it may have to be sent again */
 	msg_put_fd(&redis.out, redis.document);
 	sent = msg_send(redis.w.h->line[LINE_REDIS_KEEPER], &redis.out);
 	if (sent == 0) {
@@ -270,27 +271,16 @@ on_bell(void *arg UNUSED, bool heard, const char *why)
 
 /* --- the keeper's line ------------------------------------------------------------------------ */
 
-/* The body that came with a message; empty: none. Unmapped by the caller. */
-static struct str
+/* The body that came with a message, for enclosed_free; empty: none. */
+static struct enclosed
 take_body(struct msg *m)
 {
-	struct str body = STR_NONE;
+	struct enclosed body;
 	const char *error = "";
-	int fd = m->n_fds > m->fd_at ? msg_fd(m) : -1;
 
-	if (fd < 0)
-		return STR_NONE;
-	if (sealed_map(fd, DOCUMENT_MAX, &body, &error) < 0)
-		body = STR_NONE;
-	(void)close(fd);
+	if (enclosed_take(m, &body, &error) < 0)
+		log_error("console: what came cannot be read: %s", error);
 	return body;
-}
-
-static void
-drop_body(struct str *body)
-{
-	if (body->p != NULL)
-		sealed_unmap(body);
 }
 
 static int
@@ -298,7 +288,7 @@ keeper_changed(struct msg *m)
 {
 	uint32_t id = m->id, status = msg_u32(m);
 	uint64_t generation = msg_u64(m);
-	struct str body;
+	struct enclosed body;
 
 	(void)msg_u32(m);
 	(void)msg_u32(m);
@@ -306,8 +296,8 @@ keeper_changed(struct msg *m)
 	if (msg_end(m) < 0)
 		return -1;
 	beat_generation(redis.w.beat, generation);
-	sync_changed(&redis.sync, id, status, generation, body);
-	drop_body(&body);
+	sync_changed(&redis.sync, id, status, generation, body.text);
+	enclosed_free(&body);
 	return 1;
 }
 
@@ -315,20 +305,20 @@ static int
 keeper_answered(struct msg *m)
 {
 	uint32_t status = msg_u32(m);
-	struct str body = take_body(m);
+	struct enclosed body = take_body(m);
 	json_t *root;
 	char *position;
 
 	if (msg_end(m) < 0)
 		return -1;
 	if (status == 200) {
-		root = json_loadb(body.n > 0 ? body.p : "", body.n, 0, NULL);
+		root = json_loadb(body.text.n > 0 ? body.text.p : "", body.text.n, 0, NULL);
 		position = json_dumps(json_object_get(root, "console"), JSON_ENCODE_ANY);
 		sync_keeper(&redis.sync, str_of(position), false);
 		free(position);
 		json_decref(root);
 	}
-	drop_body(&body);
+	enclosed_free(&body);
 	return 1;
 }
 
@@ -391,15 +381,15 @@ admin_asks(struct msg *m, const struct answer *to)
 static int
 admin_publishes(struct msg *m, const struct answer *to)
 {
-	struct str body = take_body(m);
+	struct enclosed body = take_body(m);
 
 	if (msg_end(m) < 0)
 		return -1;
-	if (body.n == 0)
+	if (body.text.n == 0)
 		answer_problem(to, 400, "a document that cannot be read");
 	else
-		publisher_document(&redis.publish, m->id, body);
-	drop_body(&body);
+		publisher_document(&redis.publish, m->id, body.text);
+	enclosed_free(&body);
 	return 1;
 }
 

@@ -13,6 +13,7 @@
 #include "conf/ask.h"
 #include "conf/boot.h"
 #include "conf/document.h"
+#include "conf/enclosed.h"
 #include "conf/match.h"
 #include "shm/base/clock.h"
 #include "test/unit/conf/kit.h"
@@ -215,36 +216,36 @@ static json_t *
 taken(struct fixture *f, int line, enum msg_type type)
 {
 	const char *error = NULL;
-	struct str text;
+	struct enclosed e;
 	json_t *j;
-	int fd;
 
 	assert_int_equal(msg_recv(line, &f->m), 1);
 	assert_int_equal(f->m.type, type);
-	fd = msg_fd(&f->m);
+	assert_int_equal(enclosed_take(&f->m, &e, &error), 1);
 	assert_int_equal(msg_end(&f->m), 1);
-	assert_int_equal(document_map(fd, &text, &error), 1);
-	j = json_loadb(text.p, text.n, 0, NULL);
+	j = json_loadb(e.text.p, e.text.n, 0, NULL);
 	assert_non_null(j);
-	document_unmap(&text);
-	close(fd);
+	enclosed_free(&e);
 	return j;
 }
 
-static int
-body_fd(const char *body)
+/* With the body as the message's end. */
+static void
+send_with(int line, struct msg *m, const char *body)
 {
-	int fd = memfd_create("answer", MFD_CLOEXEC);
+	const char *error;
+	int fd;
 
-	assert_int_equal(write(fd, body, strlen(body)), strlen(body));
-	return fd;
+	assert_int_equal(enclosed_put(m, str_of(body), &fd, &error), 1);
+	assert_int_equal(msg_send(line, m), 1);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void
 changed(struct fixture *f, uint32_t status, const char *body)
 {
 	uint32_t id = f->m.id;
-	int fd = body_fd(body);
 	struct msg m;
 
 	msg_begin(&m, MSG_CHANGED, id);
@@ -252,23 +253,18 @@ changed(struct fixture *f, uint32_t status, const char *body)
 	msg_put_u64(&m, 7);
 	msg_put_u32(&m, 1);
 	msg_put_u32(&m, 0);
-	msg_put_fd(&m, fd);
-	assert_int_equal(msg_send(f->keeper, &m), 1);
-	close(fd);
+	send_with(f->keeper, &m, body);
 	turns(f);
 }
 
 static void
 answered(struct fixture *f, int line, uint32_t status, const char *body)
 {
-	int fd = body_fd(body);
 	struct msg m;
 
 	msg_begin(&m, MSG_ANSWER, f->m.id);
 	msg_put_u32(&m, status);
-	msg_put_fd(&m, fd);
-	assert_int_equal(msg_send(line, &m), 1);
-	close(fd);
+	send_with(line, &m, body);
 	turns(f);
 }
 

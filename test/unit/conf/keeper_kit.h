@@ -17,6 +17,7 @@
 
 #include "conf/boot.h"
 #include "conf/document.h"
+#include "conf/enclosed.h"
 #include "conf/keeper.h"
 #include "conf/store_priv.h"
 #include "conf/table.h"
@@ -418,12 +419,11 @@ UNUSED static void PRINTF(3, 4) send_document(struct fixture *f, int fd, const c
 	for (char *p = text; *p != '\0'; p++)
 		if (*p == '\'')
 			*p = '"';
-	doc = document_seal(str_of(text), &error);
-	assert_true(doc >= 0);
 	msg_begin(&f->m, MSG_CHANGE, ++f->asked);
-	msg_put_fd(&f->m, doc);
+	assert_int_equal(enclosed_put(&f->m, str_of(text), &doc, &error), 1);
 	assert_int_equal(msg_send(fd, &f->m), 1);
-	close(doc);
+	if (doc >= 0)
+		close(doc);
 }
 
 struct reply {
@@ -434,18 +434,17 @@ struct reply {
 };
 
 UNUSED static json_t *
-json_of_fd(int fd, char *text, size_t cap)
+json_of_body(struct msg *m, char *text, size_t cap)
 {
-	struct str s;
+	struct enclosed e;
 	const char *error;
 	json_t *j;
 
-	assert_int_equal(document_map(fd, &s, &error), 1);
-	j = json_loadb(s.p, s.n, 0, NULL);
+	assert_int_equal(enclosed_take(m, &e, &error), 1);
+	j = json_loadb(e.text.p, e.text.n, 0, NULL);
 	assert_non_null(j);
-	snprintf(text, cap, "%.*s", (int)s.n, s.p);
-	document_unmap(&s);
-	close(fd);
+	snprintf(text, cap, "%.*s", STR_ARG(e.text));
+	enclosed_free(&e);
 	return j;
 }
 
@@ -460,7 +459,7 @@ answer(struct fixture *f, int fd, uint32_t id)
 	r.generation = msg_u64(&f->m);
 	r.changed = msg_u32(&f->m);
 	r.refused = msg_u32(&f->m);
-	r.body = json_of_fd(msg_fd(&f->m), r.text, sizeof(r.text));
+	r.body = json_of_body(&f->m, r.text, sizeof(r.text));
 	assert_int_equal(msg_end(&f->m), 1);
 	json_decref(r.body);
 	return r;
@@ -494,7 +493,7 @@ ask(struct fixture *f, uint32_t what, uint64_t a, uint64_t b, uint32_t want)
 	expect(f, f->admin, MSG_ANSWER);
 	assert_int_equal(f->m.id, f->asked);
 	status = msg_u32(&f->m);
-	j = json_of_fd(msg_fd(&f->m), text, sizeof(text));
+	j = json_of_body(&f->m, text, sizeof(text));
 	assert_int_equal(msg_end(&f->m), 1);
 	if (status != want)
 		fail_msg("%u: %s", status, text);
