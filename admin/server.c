@@ -408,8 +408,11 @@ static bool
 session_fill(struct session *s)
 {
 	char tmp[16384];
-	ssize_t got = stream_read(&s->stream, tmp, sizeof(tmp));
+	ssize_t got;
 
+	if (!s->stream.readable)
+		return false;
+	got = stream_read(&s->stream, tmp, sizeof(tmp));
 	if (got > 0)
 		gbuf_put(&s->in, tmp, (size_t)got);
 	else if (got != STREAM_AGAIN)

@@ -90,7 +90,9 @@ keeper_settings(struct keeper *k)
 	if (table_renew(k->table) < 0)
 		return;
 	ws_init(&ws, NULL, 0);
-	if (table_find(k->table, CONF_SETTINGS, STR("gateway"), &o) == 1) {
+	if (table_find(k->table, CONF_SETTINGS, STR("gateway"), &o) == 1 &&
+	    !digest_eq(&o.digest, &k->settings)) {
+		k->settings = o.digest;
 		s = object_body(&o, &ws);
 		k->history = s != NULL ? (uint64_t)s->limits.history : k->history;
 		k->deletions = s != NULL ? s->redis.deletions : k->deletions;

@@ -112,6 +112,7 @@ struct keeper {
 	struct remember remember;
 	struct table *table;        /* committed generations */
 	struct endpoint_sets *sets; /* keeper_endpoints.c */
+	struct digest settings;     /* of what the next two were taken from */
 	uint64_t history;           /* limits.history in force */
 	double deletions;           /* redis.deletions */
 
