@@ -120,13 +120,13 @@ put_object(struct gbuf *out, const json_t *j)
 {
 	json_t *o = (json_t *)(uintptr_t)j; /* iterators of what does not change */
 	struct member few[MEMBERS_FEW], *v = few;
-	size_t n = json_object_size(j), i = 0;
+	size_t most = json_object_size(j), n = 0;
 
-	if (n > MEMBERS_FEW)
-		v = xcalloc(n, sizeof(*v));
-	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it), i++) {
-		v[i].name = str_n(json_object_iter_key(it), json_object_iter_key_len(it));
-		v[i].value = json_object_iter_value(it);
+	if (most > MEMBERS_FEW)
+		v = xcalloc(most, sizeof(*v));
+	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
+		v[n].name = str_n(json_object_iter_key(it), json_object_iter_key_len(it));
+		v[n++].value = json_object_iter_value(it);
 	}
 	put_members(out, v, n);
 	if (v != few)

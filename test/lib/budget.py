@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request costs a worker, counted exactly by callgrind: instructions in user space, calls of functions.
+"""What a request costs a worker, and a change also keeper and admin, counted exactly by callgrind: instructions in user
+space, calls of functions.
 
     with Counted(CONF, origin=...) as gw:       # a Gateway under callgrind, with one worker
         load(500)                               # what is made once is there
@@ -9,8 +10,8 @@
     measure(kinds)                              # {name: Cost} of the kinds of requests of test/budget.def
     copied(*KINDS[kind])                        # (octets, {who: octets}) that are copied for a request
 
-A bell (SIGHUP) to the worker makes callgrind write down what was counted since the last one. A window without
-requests is counted first and taken off. No debugger's rights are wanted, as strace would.
+A bell (SIGHUP) to the worker, or a question to keeper and admin, makes callgrind write down what was counted since the
+last one. A window without requests is counted first and taken off. No debugger's rights are wanted, as strace would.
 """
 import collections
 import json
@@ -30,7 +31,9 @@ from origin import Origin
 from ports import free_port, release
 from wire import Client
 
-BELL = "worker_hup"  # worker/worker.c: what a bell calls
+# What ends a window: a bell, and the question for the state, of which both hear.
+BELLS = {"worker": "worker_hup", "keeper": "keeper_ask", "admin": "api_state"}
+QUESTION = "/api/gateway/v1/state"
 EMPTY = 2  # windows without requests: the first may still hold what the warming left
 WARM, REQUESTS = 500, 2000
 TABLE = TOP / "test/budget.def"
@@ -108,32 +111,39 @@ class Watched(Gateway):
     def stop(self, *args, timeout=60, **kw):
         return super().stop(*args, timeout=timeout, **kw)
 
-    def worker(self):
-        return int(self.wait_log(r"worker (\d+) is up")[1])  # under valgrind a process has no title
+    def pid_of(self, kind):
+        return int(self.wait_log(rf"{kind} (\d+) is up")[1])  # under valgrind a process has no title
 
 
 class Counted(Watched):
     def __init__(self, config, **kw):
-        super().__init__(config, "callgrind", f"--dump-before={BELL}*", "--dump-line=no", **kw)
-        self.parts = 0
+        super().__init__(config, "callgrind", *(f"--dump-before={f}*" for f in BELLS.values()), "--dump-line=no", **kw)
+        self.parts = collections.Counter()
 
-    def window(self):
+    def ring(self, kind):
+        if kind == "worker":
+            os.kill(self.pid_of(kind), signal.SIGHUP)
+            self.parts[kind] += 1
+        else:
+            self.api("GET", QUESTION)
+            self.parts.update(("keeper", "admin"))
+
+    def window(self, kind="worker"):
         """Ends a window, and is what was counted in it."""
-        # Whatever a request leaves behind it for the end of a turn is done when the worker sleeps again.
-        worker = self.worker()
-        until(lambda: state(worker) == "S", 10, "the worker to sleep")
-        os.kill(worker, signal.SIGHUP)
-        self.parts += 1
-        path = self.counts / f"{worker}.{self.parts}"
+        # Whatever a request leaves behind it for the end of a turn is done when the process sleeps again.
+        pid = self.pid_of(kind)
+        until(lambda: state(pid) == "S", 10, f"the {kind} to sleep")
+        self.ring(kind)
+        path = self.counts / f"{pid}.{self.parts[kind]}"
         until(lambda: path.exists() and "\ntotals:" in path.read_text()[-200:], 10,
-              f"{path.name}: callgrind writes it as {BELL}() is called")
+              f"{path.name}: callgrind writes it as {BELLS[kind]}() is called")
         return read(path)
 
-    def cost(self, load, requests):
+    def cost(self, load, requests, kind="worker"):
         for _ in range(1 + EMPTY):
-            empty = self.window()
+            empty = self.window(kind)
         load(requests)
-        return self.window().less(empty, requests)
+        return self.window(kind).less(empty, requests)
 
 
 # --- the kinds of requests -----------------------------------------------------------------------------------
@@ -193,7 +203,7 @@ def grpc(gw):
 
 
 def changes(gw):
-    """One after the other through the admin API; what counts is what the worker has to do with each."""
+    """One after the other through the admin API, each a generation."""
     c, body = Client(gw.socket, timeout=60), '{"path": "/changed", "service": "origin", "priority": %d}'
 
     def load(n):
@@ -211,8 +221,11 @@ KINDS = {
     "h1-observed": (True, lambda gw: http1(gw, OBSERVED)),
     "h2": (False, lambda gw: http2_streams(gw, http2.request("GET", "/1024", ("user-agent", "budget")))),
     "grpc": (False, grpc),
-    "change": (False, changes),  # not what it asks of keeper and admin
+    "change": (False, changes),
+    "keeper": (False, changes),
+    "admin": (False, changes),
 }
+OF = {"keeper": "keeper", "admin": "admin"}  # the process that is counted, where it is not the worker
 
 
 class Calls:
@@ -249,7 +262,7 @@ def measure(names):
                     if KINDS[name][0] == log:
                         load = KINDS[name][1](gw)
                         load(WARM)
-                        out[name] = gw.cost(load, REQUESTS)
+                        out[name] = gw.cost(load, REQUESTS, OF.get(name, "worker"))
     return out
 
 
@@ -263,7 +276,7 @@ def copies(log, load, requests):
     with Origin() as origin, Calls() as calls:
         with Watched(CONF, "dhat", "--mode=copy", log=str(log).lower(), origin=origin.url, calls=calls.url) as gw:
             load(gw)(requests)
-            worker = gw.worker()
+            worker = gw.pid_of("worker")
             gw.stop()
             told = json.loads((gw.counts / str(worker)).read_text())
     names = [re.sub(r"^\S+: | \(.*", "", f) for f in told["ftbl"]]
