@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A change document: what admin API, console and rollback say when they want something changed.
- * JSON text in a sealed memfd (CHANGE, PUBLISH), an entry of the console's stream, a record of the
- * journal: always this form.
+ * JSON text that goes with a message (enclosed.h), an entry of the console's stream, a record of
+ * the journal: always this form.
  *
  *	{ "schema": 1,			needed beside "console"; 1 when left out
  *	  "author": "text",		for the history; at most 128 octets
