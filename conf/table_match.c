@@ -193,11 +193,11 @@ node_meet(struct walk *w, const struct hit *h)
 	return 0;
 }
 
-static int walk_node(struct walk *w, struct hit h, uint32_t node);
+static int walk_node(struct walk *w, struct hit *h, uint32_t node);
 
 /* A child in a shard of its own. */
 static int
-walk_outer(struct walk *w, struct hit h, struct str text, bool any)
+walk_outer(struct walk *w, struct hit *below, struct str text, bool any)
 {
 	size_t key_n = w->key_n;
 	struct str value;
@@ -210,13 +210,13 @@ walk_outer(struct walk *w, struct hit h, struct str text, bool any)
 	}
 	got = table_shard(w->t, str_n(w->key, w->key_n), &value);
 	if (got == 1)
-		got = shard_open(value, &h.shard) == 1 ? walk_node(w, h, SHARD_ROOT) : -1;
+		got = shard_open(value, &below->shard) == 1 ? walk_node(w, below, SHARD_ROOT) : -1;
 	w->key_n = key_n;
 	return got;
 }
 
 static int
-walk_literal(struct walk *w, const struct hit *h, struct hit below, struct str text)
+walk_literal(struct walk *w, const struct hit *h, struct hit *below, struct str text)
 {
 	uint32_t node;
 	int got;
@@ -231,41 +231,53 @@ walk_literal(struct walk *w, const struct hit *h, struct hit below, struct str t
 }
 
 static int
-walk_any(struct walk *w, const struct hit *h, struct hit below, struct str text)
+walk_any(struct walk *w, const struct hit *h, struct hit *below, struct str text)
 {
 	uint32_t node;
 	int got;
 
 	if (text.n == 0)
 		return 0;
-	below.any |= UINT64_C(1) << h->depth;
+	below->any |= UINT64_C(1) << h->depth;
 	if (h->shard.outer > 0)
 		return h->shard.outer_any ? walk_outer(w, below, text, true) : 0;
 	got = shard_any(&h->node, &node);
 	return got == 1 ? walk_node(w, below, node) : got;
 }
 
-/* h: how this node was reached, its shard included. 1 when a candidate was taken on the way. */
+/* One segment further than h; its node is not looked at yet. */
+static inline void
+hit_below(const struct hit *h, struct str text, struct hit *below)
+{
+	below->shard = h->shard;
+	below->any = h->any;
+	below->at = h->at + (uint32_t)text.n + 1;
+	below->depth = h->depth + 1;
+}
+
+/* h: how this node was reached, its shard included; h->node is set here. 1 when a candidate was
+ * taken on the way. */
 static int
-walk_node(struct walk *w, struct hit h, uint32_t node)
+walk_node(struct walk *w, struct hit *h, uint32_t node)
 {
 	struct hit below;
 	struct str text;
 	int got;
 
-	if (w->budget-- == 0 || shard_node(&h.shard, node, &h.node) < 0)
+	if (w->budget-- == 0 || shard_node(&h->shard, node, &h->node) < 0)
 		return -1;
-	got = node_meet(w, &h);
-	if (got != 0 || h.at == w->path.n || (w->one_depth && h.depth == w->depth))
+	got = node_meet(w, h);
+	if (got != 0 || h->at == w->path.n || (w->one_depth && h->depth == w->depth))
 		return got;
-	if (h.depth == PATH_SEGMENTS)
+	if (h->depth == PATH_SEGMENTS)
 		return 0;
-	text = segment_at(w->path, h.at);
-	below = h;
-	below.depth++;
-	below.at += (uint32_t)text.n + 1;
-	got = walk_literal(w, &h, below, text);
-	return got != 0 ? got : walk_any(w, &h, below, text);
+	text = segment_at(w->path, h->at);
+	hit_below(h, text, &below);
+	got = walk_literal(w, h, &below, text);
+	if (got != 0)
+		return got;
+	hit_below(h, text, &below);
+	return walk_any(w, h, &below, text);
 }
 
 static int
@@ -280,7 +292,7 @@ walk_start(struct walk *w, uint32_t host)
 	got = table_shard(w->t, str_n(w->key, w->key_n), &value);
 	if (got <= 0)
 		return got;
-	return shard_open(value, &h.shard) == 1 ? walk_node(w, h, SHARD_ROOT) : -1;
+	return shard_open(value, &h.shard) == 1 ? walk_node(w, &h, SHARD_ROOT) : -1;
 }
 
 /* More nodes than could be noted: depth by depth, each in a walk of its own. */
