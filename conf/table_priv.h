@@ -12,8 +12,8 @@
 #define TABLE_HOSTS       128 /* remembered host names; a power of two */
 #define TABLE_HOST_OCTETS 80
 
-#define TABLE_SHARDS_MIN 256 /* sets of remembered shards; powers of two, by steps of 4 */
-#define TABLE_SHARDS_MAX 32768
+#define TABLE_SHARDS_MIN 256   /* sets of remembered shards; by steps of 4 */
+#define TABLE_SHARDS_MAX 65536 /* 4 MB, where so many are asked for in one snapshot */
 
 /* A host number to look for routes under. */
 struct host_level {

@@ -157,7 +157,7 @@ ROWS = {
     "forward-512": Row("keep-alive, 512 connections", REQUEST, cpu(web(512)), (Bar(1.20, RELAY), *BETTER), FLOOR),
     "routes": Row(f"{ROUTES:,} routes, 1,000 of them asked for in turn, 64 connections", REQUEST, cpu(routed(1000)),
                   (Bar(1.03, ("one-route",)), *BETTER), ("relay", "one-route", *BEST), {"routes": ROUTES}, takes=4),
-    "routes-all": Row(f"{ROUTES:,} routes, all asked for in turn (no cache has them), 64 connections", REQUEST,
+    "routes-all": Row(f"{ROUTES:,} routes, all asked for in turn (no core's cache has them), 64 connections", REQUEST,
                       cpu(routed(ROUTES)), BETTER, ("relay", "one-route", *BEST), {"routes": ROUTES}, takes=4),
     "logged": Row("access log, metrics, request id, trace context; 64 connections", REQUEST, cpu(web()),
                   (Bar(1.20, RELAY), *BETTER), FLOOR, {"log": True}),
