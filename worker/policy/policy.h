@@ -32,7 +32,8 @@ struct policy_use {
 
 struct policy_hooks {
 	size_t compiled_size;
-	/* Once per plan, in the worker. -1 with *error_r makes the route answer 500 (the loader's
+	/* Once per plan, in the worker; routes that are alike share one, so that nothing of a
+	 * single route is kept here. -1 with *error_r makes the route answer 500 (the loader's
 	 * check should have refused it). Undo of what is not memory: ws_on_free(ws). */
 	int (*compile)(const void *conf, void *compiled, struct ws *ws, const char **error_r);
 	enum verdict (*answer)(struct req *r, const struct policy_use *u);
