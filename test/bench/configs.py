@@ -67,7 +67,8 @@ HAPROXY_METRICS = """frontend metrics
 	bind 127.0.0.1:@metrics@
 	http-request use-service prometheus-exporter"""
 
-# Large bodies go through as they come, never to a file, in buffers of 64 KiB: what was best for each.
+# Large bodies go through as they come, never to a file; nginx in buffers of 64 KiB, HAProxy by splice() and otherwise in
+# its usual ones: what was best for each.
 NGINX_BULK = """client_max_body_size 0;
 		client_body_buffer_size 128k;
 		proxy_request_buffering off;
@@ -75,7 +76,8 @@ NGINX_BULK = """client_max_body_size 0;
 		proxy_buffers 8 64k;
 		proxy_busy_buffers_size 128k;
 		proxy_max_temp_file_size 0;"""
-HAPROXY_BULK = "tune.bufsize 65536"
+HAPROXY_BULK = """option splice-request
+	option splice-response"""
 
 ALL = '{ id = "all"; path = "/*"; service = "origin"; @route@ }'
 PLAIN_LIMITS = 'map_size = "16M";'
