@@ -103,6 +103,10 @@ static const struct field limits_rows[] = {
     LIMIT(plans, "4096", 16, 1000000, "plans", 0,
 	"Plans each worker keeps prepared, and 32 routes for each; routes that differ only in id, "
 	"host, path and method share a plan. Those not used lately make room."),
+    LIMIT(pipes, "64", 0, 4096, "pipes", 0,
+	"Pipes each worker may hold, two descriptors each, through which large bodies go from one "
+	"plain socket to another without being copied. Fewer where descriptors are few. 0: bodies "
+	"always go through buffers."),
     LIMIT(routes, "200000", 1, 10000000, "routes", 0,
 	"Routes of all sources together; a change that would make more is refused."),
     LIMIT(history, "100", 1, 100000, "changes", 0,

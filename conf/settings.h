@@ -38,7 +38,7 @@ struct conf_settings {
 	} access_log;
 	struct {
 		int64_t worker_slots, endpoints, services, metric_rows,
-		    connections /* per worker */, plans, routes;
+		    connections /* per worker */, plans, routes, pipes;
 		int64_t history;     /* change sets kept */
 		uint64_t state_size; /* of the durable state */
 		uint64_t map_size;

@@ -119,6 +119,18 @@ generation_max_conns(const struct worker *w, const struct conf_settings *s)
 	return (unsigned)MIN(wanted, room);
 }
 
+/* They help, connections are needed: of descriptors pipes get an eighth at most. */
+static unsigned
+generation_max_pipes(const struct conf_settings *s)
+{
+	unsigned wanted = (unsigned)s->limits.pipes;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == RLIM_INFINITY)
+		return wanted;
+	return (unsigned)MIN(wanted, r.rlim_cur / 16);
+}
+
 /* A snapshot that is still held from the turn before was taken with its own mark. Sets are read by
  * later marks only, so rows retired before this one are not picked here again, and connections to
  * them serve nobody. */
@@ -168,6 +180,7 @@ generation_check(struct worker *w)
 	gen_unref(&w->gen);
 	w->gen = g;
 	w->max_conns = generation_max_conns(w, g->s);
+	w->pipes.most = generation_max_pipes(g->s);
 	if (keyring_adopt(w->keyring))
 		worker_trust(w);
 	keyring_settings(w->keyring, g->s);

@@ -5,6 +5,7 @@
 #include "worker/pump.h"
 
 #include "shm/base/base.h"
+#include "worker/net/pipe.h"
 
 static size_t
 size_of(const struct iovec *v, int n)
@@ -76,27 +77,43 @@ pump_filtered(struct xchg *from, struct xchg *to, struct pumped *p)
 	return send_filtered(to, p, true);
 }
 
+static struct pipe *
+peek_pipe(struct xchg *from, struct xchg *to, struct pumped *p)
+{
+	if (!p->pipes || !to->tx_plain || !from->ops->peek_pipe)
+		return NULL;
+	return from->ops->peek_pipe(from, p->pipes);
+}
+
 enum pump
 pump_once(struct xchg *from, struct xchg *to, struct pumped *p)
 {
 	struct iovec v[XCHG_PARTS];
+	struct pipe *pipe;
 	size_t size;
 	ssize_t took;
-	int n;
+	int n = 0;
 
 	if (unlikely(p->filter != NULL))
 		return pump_filtered(from, to, p);
-	n = from->ops->peek(from, v);
+	pipe = peek_pipe(from, to, p);
+	if (!pipe)
+		n = from->ops->peek(from, v);
 	if (n < 0)
 		return PUMP_BAD;
-	size = size_of(v, n);
+	size = pipe ? pipe->n : size_of(v, n);
 	if (too_large(p, size))
 		return PUMP_LARGE;
-	took = to->ops->send_body(to, v, n, from->rx_end);
+	if (pipe)
+		took = to->ops->send_pipe(to, pipe, from->rx_end);
+	else
+		took = to->ops->send_body(to, v, n, from->rx_end);
 	if (took < 0)
 		return PUMP_DEAF;
 	from->ops->consume(from, (size_t)took);
 	note(p, (size_t)took, true);
+	if (pipe)
+		p->piped += (uint64_t)took;
 	if (to->tx_end)
 		return PUMP_DONE;
 	if ((size_t)took < size || from->rx_end)

@@ -26,9 +26,12 @@ relay_pump(struct req *r, struct xchg *from, struct xchg *to, struct pumped *p)
 {
 	enum pump rc;
 
+	p->pipes = &r->worker->pipes;
 	do
 		rc = pump_once(from, to, p);
 	while (rc == PUMP_LATER && p->moved < RELAY_TURN);
+	if (p->piped)
+		metric_add(r->worker->metrics, M_PROC_BYTES_PIPED, p->piped);
 	if (rc == PUMP_LATER)
 		req_later(r);
 	return rc;

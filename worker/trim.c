@@ -51,6 +51,7 @@ trim_now(struct worker *w)
 	freed += trim_list(&w->conns[CONN_FREE], trim_conn);
 	freed += buf_pool_trim(&w->bufs, TRIM_KEEP);
 	freed += buf_pool_trim(&w->bulk, 0);
+	pipe_pool_trim(&w->pipes);
 	freed += h2_pool_trim(w->h2_pool, TRIM_KEEP);
 	freed += ws_pool_trim(&w->ws_pool, TRIM_KEEP);
 	/* The allocator keeps what is freed between two things in use unless told. */

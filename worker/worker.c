@@ -28,6 +28,7 @@
 #define WORKER_BUFFERS_FREE 512
 #define WORKER_BULK         (128 * 1024)
 #define WORKER_BULK_FREE    16
+#define WORKER_PIPE         (128 * 1024)
 
 void
 worker_stop(struct worker *w, int status)
@@ -377,6 +378,7 @@ worker_set_up(struct worker *w, const char **error_r)
 	buf_pool_init(&w->bufs, WORKER_BUFFER, WORKER_BUFFERS_FREE);
 	buf_pool_init(&w->bulk, WORKER_BULK, WORKER_BULK_FREE);
 	w->bufs.bulk = &w->bulk;
+	pipe_pool_init(&w->pipes, WORKER_PIPE);
 	w->h2_pool = h2_pool_new(w->loop, &w->bufs);
 	defer_init(&w->unread, worker_turn_over);
 	list_init(&w->listeners);
@@ -414,6 +416,7 @@ worker_tear_down(struct worker *w)
 	h2_pool_free(&w->h2_pool);
 	buf_pool_fini(&w->bufs);
 	buf_pool_fini(&w->bulk);
+	pipe_pool_fini(&w->pipes);
 	loop_free(&w->loop);
 	ring_close(&w->ring);
 	metrics_close(&w->metrics);

@@ -17,6 +17,7 @@
 #include "shm/procs.h"
 #include "shm/ring.h"
 #include "worker/conn.h"
+#include "worker/net/pipe.h"
 
 struct gen;     /* generation.h */
 struct h2_pool; /* http/h2.h */
@@ -51,6 +52,7 @@ struct worker {
 	struct ws_pool ws_pool;
 	struct buf_pool bufs;
 	struct buf_pool bulk; /* of bufs */
+	struct pipe_pool pipes;
 	struct h2_pool *h2_pool;
 	uint64_t h2_logged_ms; /* a connection that was ended for abuse */
 	struct addr admin;     /* the admin process's socket */

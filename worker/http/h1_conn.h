@@ -39,7 +39,9 @@ struct h1_tx {
 /* What only a message under way needs; at the end what most have no use for. */
 struct h1_work {
 	struct h1_scan scan;
-	uint64_t rx_left; /* BODY_LENGTH: payload still to come */
+	uint64_t rx_left;  /* BODY_LENGTH: payload still to come */
+	struct pipe *pipe; /* payload behind `part`, nothing in the buffer behind that; or NULL */
+	bool pipe_undo;    /* it is given back with the workspace */
 	struct h1_tx tx;
 	struct h1_part part[XCHG_PARTS];
 	struct h1_chunk chunk; /* BODY_CHUNKED, received */
@@ -63,7 +65,7 @@ struct h1_conn {
 	bool eof, failed; /* reading ended: orderly, or by an error */
 	uint8_t rx_state;
 	uint8_t rx_kind; /* enum body_kind as received: the head's is the sending side's */
-	bool bulk;       /* this body fills what it is read into: larger pieces */
+	bool bulk;       /* this body fills what it is read into: larger pieces, or a pipe */
 	uint8_t parts, interims, blanks;
 	uint32_t tail;        /* framing decoded behind the last part */
 	struct h1_work *work; /* in the workspace of x.rx; NULL: no exchange, or no memory */
@@ -96,8 +98,22 @@ void h1_rx_reset(struct h1_conn *c);
 void h1_rx_begin(struct h1_conn *c); /* x.rx is set */
 int h1_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS]);
 void h1_rx_consume(struct xchg *x, size_t n);
+/* Nothing was read, `rc` says why: 0 there is nothing now, -1 the peer sends nothing more. */
+int h1_rx_none(struct h1_conn *c, ssize_t rc);
+void h1_rx_end(struct h1_conn *c);
+/* h1_conn_pipe.c: is payload in a pipe? A pipe's octets to the buffer, which is empty. Octets that
+ * left the pipe. */
+static inline bool
+h1_rx_piped(const struct h1_conn *c)
+{
+	return c->work && c->work->pipe;
+}
+void h1_rx_unpipe(struct h1_conn *c);
+void h1_rx_eat_pipe(struct h1_conn *c, size_t n);
+struct pipe *h1_rx_peek_pipe(struct xchg *x, struct pipe_pool *pool);
 int h1_tx_head(struct xchg *x, struct head *h, const struct xchg_send *s);
 ssize_t h1_tx_body(struct xchg *x, const struct iovec *v, int n, bool last);
+ssize_t h1_tx_pipe(struct xchg *x, struct pipe *p, bool last);
 int h1_tx_interim(struct xchg *x, unsigned status);
 void h1_tx_flush(struct h1_conn *c);
 void h1_raw_begin(struct xchg *x);

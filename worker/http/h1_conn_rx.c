@@ -32,6 +32,8 @@ h1_rx_begin(struct h1_conn *c)
 	if (!c->work)
 		return;
 	c->work->scan = (struct h1_scan){0};
+	c->work->pipe = NULL;
+	c->work->pipe_undo = false;
 	c->work->tx = (struct h1_tx){0};
 }
 
@@ -102,6 +104,21 @@ h1_rx_answers_head(const struct h1_conn *c)
 	return c->x.tx && c->x.tx->method == METHOD_HEAD;
 }
 
+int
+h1_rx_none(struct h1_conn *c, ssize_t rc)
+{
+	if (rc == STREAM_AGAIN)
+		return 0;
+	c->eof = rc == STREAM_EOF;
+	c->failed = rc == STREAM_ERROR;
+	c->x.rx_eof = true;
+	if (c->failed && c->server) {
+		c->x.gone = true;
+		c->x.why = REASON_CLIENT_GONE;
+	}
+	return -1;
+}
+
 /* 1 octets came, 0 none now or no room, -1 the peer sends nothing more. */
 int
 h1_rx_fill(struct h1_conn *c)
@@ -111,7 +128,7 @@ h1_rx_fill(struct h1_conn *c)
 
 	if (c->eof || c->failed)
 		return -1;
-	if (!c->stream.readable || c->stream.connecting || !h1_rx_room(c))
+	if (!c->stream.readable || c->stream.connecting || h1_rx_piped(c) || !h1_rx_room(c))
 		return 0;
 	n = stream_read(&c->stream, b->p + b->w, buf_room(b));
 	if (n > 0) {
@@ -121,16 +138,7 @@ h1_rx_fill(struct h1_conn *c)
 	}
 	if (buf_len(b) == 0)
 		buf_give(b, c->bufs);
-	if (n == STREAM_AGAIN)
-		return 0;
-	c->eof = n == STREAM_EOF;
-	c->failed = n == STREAM_ERROR;
-	c->x.rx_eof = true;
-	if (c->failed && c->server) {
-		c->x.gone = true;
-		c->x.why = REASON_CLIENT_GONE;
-	}
-	return -1;
+	return h1_rx_none(c, n);
 }
 
 static void
@@ -146,6 +154,7 @@ h1_rx_body_begin(struct h1_conn *c)
 	c->rx_state = H1_RX_BODY;
 	x->rx_head = true;
 	x->rx_body = buf_len(&c->rx) > 0;
+	c->bulk = h->body == BODY_LENGTH && h->length >= buf_len(&c->rx) + c->bufs->size;
 	x->keepalive = h->keepalive && h->body != BODY_EOF;
 	if (h->body == BODY_NONE || (h->body == BODY_LENGTH && h->length == 0)) {
 		c->rx_state = H1_RX_DONE;
@@ -263,7 +272,7 @@ h1_rx_head(struct h1_conn *c)
 		h1_rx_cut(c);
 }
 
-static void
+void
 h1_rx_end(struct h1_conn *c)
 {
 	c->rx_state = H1_RX_DONE;
@@ -336,6 +345,8 @@ h1_rx_peek(struct xchg *x, struct iovec v[XCHG_PARTS])
 	struct h1_conn *c = container_of(x, struct h1_conn, x);
 	char *p;
 
+	if (c->parts == 0 && h1_rx_piped(c))
+		h1_rx_unpipe(c);
 	h1_rx_decode(c);
 	while (c->parts == 0 && c->rx_state == H1_RX_BODY) {
 		int rc = h1_rx_fill(c);
@@ -369,6 +380,10 @@ h1_rx_consume(struct xchg *x, size_t n)
 	struct h1_conn *c = container_of(x, struct h1_conn, x);
 	unsigned i = 0;
 
+	if (c->parts == 0 && h1_rx_piped(c)) {
+		h1_rx_eat_pipe(c, n);
+		return;
+	}
 	for (; i < c->parts && n > 0; i++) {
 		struct h1_part *p = &c->work->part[i];
 		uint32_t k = (uint32_t)MIN(n, p->n);

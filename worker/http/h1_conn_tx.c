@@ -7,6 +7,7 @@
 #include "shm/base/base.h"
 #include "shm/base/bug.h"
 #include "worker/http/h1_conn.h"
+#include "worker/net/pipe.h"
 
 static const struct str h1_chunk_end = {"\r\n", 2};
 static const struct str h1_chunk_end_last = {"\r\n0\r\n\r\n", 7};
@@ -53,6 +54,7 @@ h1_tx_head(struct xchg *x, struct head *h, const struct xchg_send *s)
 	c->work->tx.head = out;
 	c->work->tx.kind = h->body;
 	c->work->tx.left = h->body == BODY_LENGTH ? h->length : 0;
+	x->tx_plain = !c->stream.layer && (h->body == BODY_LENGTH || h->body == BODY_EOF);
 	return 1;
 }
 
@@ -272,6 +274,36 @@ h1_tx_body(struct xchg *x, const struct iovec *v, int n, bool last)
 		more = h1_tx_some(
 		    c, rest, h1_tx_behind(v, n, (size_t)took, rest), total - (uint64_t)took, last);
 	return took < 0 || more < 0 ? -1 : took + more + (ssize_t)dropped;
+}
+
+/* What is in the pipe is followed by no framing, and nothing that is due comes before it. */
+ssize_t
+h1_tx_pipe(struct xchg *x, struct pipe *p, bool last)
+{
+	struct h1_conn *c = container_of(x, struct h1_conn, x);
+	struct h1_tx *t = &c->work->tx;
+	int rc = h1_tx_ready(c);
+	ssize_t took;
+
+	if (rc <= 0)
+		return rc;
+	if (!h1_tx_clear(t) && h1_tx_write(c, NULL, 0, 0) < 0)
+		return -1;
+	if (!h1_tx_clear(t))
+		return 0;
+	took = pipe_drain(p, &c->stream, t->kind == BODY_LENGTH ? t->left : SIZE_MAX);
+	if (took < 0 && took != STREAM_AGAIN) {
+		h1_tx_dead(c);
+		return -1;
+	}
+	took = MAX(took, 0);
+	x->tx_bytes += (uint64_t)took;
+	x->tx_any |= took > 0;
+	if (t->kind == BODY_LENGTH)
+		t->left -= (uint64_t)took;
+	t->last = last && p->n == 0 && t->left == 0;
+	x->tx_end = t->last;
+	return took;
 }
 
 int

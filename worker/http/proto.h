@@ -17,6 +17,8 @@
 #include "shm/reason.h"
 #include "worker/http/head.h"
 
+struct pipe; /* worker/net/pipe.h */
+struct pipe_pool;
 struct xchg;
 
 /* What goes with a head besides the head. */
@@ -44,6 +46,13 @@ struct xchg_ops {
 	 * ranges hold until the next call on x. */
 	int (*peek)(struct xchg *x, struct iovec v[XCHG_PARTS]);
 	void (*consume)(struct xchg *x, size_t n);
+	/* As peek and send_body, for payload that nobody looks at: it stays in the kernel. A pipe
+	 * (from the pool, or with octets left from before) whose octets come next, and are
+	 * `consume`d as they leave it; NULL: peek says what there is. send_pipe takes them out of
+	 * it, only where tx_plain. peek_pipe is NULL where a protocol has no such thing; peek after
+	 * peek_pipe finds the same octets. */
+	struct pipe *(*peek_pipe)(struct xchg *x, struct pipe_pool *pool);
+	ssize_t (*send_pipe)(struct xchg *x, struct pipe *p, bool last);
 	/* The owner is through. 1: the connection goes on with the next exchange; 0: it has to be
 	 * closed. */
 	int (*finish)(struct xchg *x);
@@ -76,9 +85,10 @@ struct xchg {
 	bool rx_eof;  /* the peer sends no more on this connection; some may be unread */
 	bool tx_any;  /* an octet of our message has gone out */
 	bool tx_head; /* send_head was called */
-	bool tx_end;  /* all of our message is out */
-	bool tx_dead; /* the peer takes nothing more; what it sent may still be read */
-	bool gone;    /* nothing can be sent or received any more */
+	bool tx_plain;   /* payload goes out as it is, on a plain socket: send_pipe may be used */
+	bool tx_end;     /* all of our message is out */
+	bool tx_dead;    /* the peer takes nothing more; what it sent may still be read */
+	bool gone;       /* nothing can be sent or received any more */
 	bool keepalive;  /* both sides would go on */
 	enum reason why; /* what was wrong with the received message, or why it is gone */
 	uint64_t rx_bytes, tx_bytes; /* on the wire */

@@ -6,12 +6,14 @@
 #include "worker/net/tcp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #define TCP_FLAT   4096 /* measured: with 8 KiB nothing is gained any more */
 #define ALL_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define TCP_SPLICE (SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
 
 static ssize_t
 failed(struct stream *s, int err)
@@ -21,10 +23,24 @@ failed(struct stream *s, int err)
 	return STREAM_ERROR;
 }
 
-/* A failed write does not end reading: what the peer said before it hung up is still there, and the
- * kernel hands it out before the error.
- *
- * A short read has drained the socket, and what comes later is an edge of its own, unless the end
+/* What a receiving call that was made comes to. A failed write does not end reading: what the peer
+ * said before it hung up is still there, and the kernel hands it out before the error. */
+static ssize_t
+tcp_got(struct stream *s, ssize_t got)
+{
+	if (got > 0)
+		return got;
+	if (got == 0) {
+		s->eof = true;
+		return STREAM_EOF;
+	}
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		return failed(s, errno);
+	s->readable = false;
+	return STREAM_AGAIN;
+}
+
+/* A short read has drained the socket, and what comes later is an edge of its own, unless the end
  * of the stream was reported already: its edge may be behind us. */
 static ssize_t
 tcp_read(struct stream *s, void *p, size_t n)
@@ -38,19 +54,24 @@ tcp_read(struct stream *s, void *p, size_t n)
 	do {
 		got = recv(s->watch.fd, p, n, 0);
 	} while (got < 0 && errno == EINTR);
-	if (got == 0 && n > 0) {
-		s->eof = true;
-		return STREAM_EOF;
-	}
-	if (got >= 0) {
-		if ((size_t)got < n && !s->hup)
-			s->readable = false;
-		return got;
-	}
-	if (errno != EAGAIN && errno != EWOULDBLOCK)
-		return failed(s, errno);
-	s->readable = false;
-	return STREAM_AGAIN;
+	if (got > 0 && (size_t)got < n && !s->hup)
+		s->readable = false;
+	return tcp_got(s, got);
+}
+
+ssize_t
+tcp_splice_from(struct stream *s, int pipe, size_t n)
+{
+	ssize_t got;
+
+	if (s->connecting)
+		return STREAM_AGAIN;
+	if (s->refused)
+		return STREAM_ERROR;
+	do {
+		got = splice(s->watch.fd, NULL, pipe, NULL, n, TCP_SPLICE);
+	} while (got < 0 && errno == EINTR);
+	return tcp_got(s, got);
 }
 
 /* Several small ranges as one, or 0 where they are not small. */
@@ -87,6 +108,17 @@ tcp_put(int fd, const struct iovec *v, int n)
 }
 
 static ssize_t
+tcp_sent(struct stream *s, ssize_t put)
+{
+	if (put >= 0)
+		return put;
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		return failed(s, errno);
+	s->writable = false;
+	return STREAM_AGAIN;
+}
+
+static ssize_t
 tcp_write(struct stream *s, const struct iovec *v, int n)
 {
 	ssize_t put;
@@ -98,12 +130,22 @@ tcp_write(struct stream *s, const struct iovec *v, int n)
 	do {
 		put = tcp_put(s->watch.fd, v, n);
 	} while (put < 0 && errno == EINTR);
-	if (put >= 0)
-		return put;
-	if (errno != EAGAIN && errno != EWOULDBLOCK)
-		return failed(s, errno);
-	s->writable = false;
-	return STREAM_AGAIN;
+	return tcp_sent(s, put);
+}
+
+ssize_t
+tcp_splice_to(struct stream *s, int pipe, size_t n)
+{
+	ssize_t put;
+
+	if (s->connecting)
+		return STREAM_AGAIN;
+	if (s->err != 0)
+		return STREAM_ERROR;
+	do {
+		put = splice(pipe, NULL, s->watch.fd, NULL, n, TCP_SPLICE);
+	} while (put < 0 && errno == EINTR);
+	return tcp_sent(s, put);
 }
 
 static void
