@@ -272,6 +272,17 @@ copy_plain(const char *in, size_t n, char *out)
 			return n;
 		}
 	}
+	if (n >= 4 && n < 8) { /* as two words that lie over each other */
+		uint32_t low, high;
+
+		memcpy(&low, in, 4);
+		memcpy(&high, in + n - 4, 4);
+		if (special8(low | (uint64_t)high << 32) == 0) {
+			memcpy(out, &low, 4);
+			memcpy(out + n - 4, &high, 4);
+			return n;
+		}
+	}
 	for (; i < n && !special1((unsigned char)in[i]); i++)
 		out[i] = in[i];
 	return i;

@@ -60,9 +60,12 @@ scheme_of(const struct req *r)
 static struct str
 path_of(const struct req *r)
 {
-	struct str s = r->in.path.n > 0 ? r->in.path : r->in.target;
-	ssize_t query = s.n > 0 ? str_chr(s, '?') : -1;
+	struct str s = r->in.target;
+	ssize_t query;
 
+	if (r->in.path.n > 0)
+		return r->in.path;
+	query = str_chr(s, '?');
 	return query < 0 ? s : str_sub(s, 0, (size_t)query);
 }
 

@@ -55,7 +55,7 @@ hex_pair(struct str s)
 static bool
 version_fits(struct str s)
 {
-	struct str v = str_sub(s, 0, 2);
+	struct str v = str_n(s.p, 2);
 
 	if (!hex_pair(v) || str_eq(v, STR("ff")))
 		return false;
@@ -71,10 +71,10 @@ trace_parse(struct str s, struct str *trace_id_r)
 		return 0;
 	if (s.p[2] != '-' || s.p[35] != '-' || s.p[52] != '-')
 		return 0;
-	if (!hex_id(str_sub(s, 3, 35)) || !hex_id(str_sub(s, 36, 52)) ||
-	    !hex_pair(str_sub(s, 53, PARENT_LEN)))
+	if (!hex_id(str_n(s.p + 3, 32)) || !hex_id(str_n(s.p + 36, 16)) ||
+	    !hex_pair(str_n(s.p + 53, 2)))
 		return 0;
-	*trace_id_r = str_sub(s, 3, 35);
+	*trace_id_r = str_n(s.p + 3, 32);
 	return 1;
 }
 

@@ -161,26 +161,29 @@ json_needs_room(void **state)
 	assert_int_equal(enc_json(STR("x"), out, 0), -1);
 }
 
-/* Every octet at every place of a word gives the same as alone. */
+static void
+json_of_spaces_but_one(char one, size_t at, size_t len)
+{
+	char in[24], alone[16], out[128], want[128];
+	ssize_t n = enc_json(str_n(&one, 1), alone, sizeof(alone));
+
+	memset(in, ' ', sizeof(in));
+	in[at] = one;
+	memset(want, ' ', sizeof(want));
+	memcpy(want + at, alone, (size_t)n);
+	assert_int_equal(enc_json(str_n(in, len), out, sizeof(out)), (ssize_t)len - 1 + n);
+	assert_memory_equal(out, want, len - 1 + (size_t)n);
+}
+
+/* Every octet at every place of a text, of less than a word or of some, gives the same as alone. */
 static void
 json_word_wise(void **state)
 {
-	char in[24], alone[16], out[128], want[128];
-
 	(void)state;
 	for (int c = 0; c < 256; c++)
-		for (size_t at = 0; at < sizeof(in); at++) {
-			char one = (char)c;
-			ssize_t n = enc_json(str_n(&one, 1), alone, sizeof(alone));
-
-			memset(in, ' ', sizeof(in));
-			in[at] = one;
-			memset(want, ' ', sizeof(want));
-			memcpy(want + at, alone, (size_t)n);
-			assert_int_equal(enc_json(str_n(in, sizeof(in)), out, sizeof(out)),
-			    (ssize_t)sizeof(in) - 1 + n);
-			assert_memory_equal(out, want, sizeof(in) - 1 + (size_t)n);
-		}
+		for (size_t len = 1; len <= 24; len++)
+			for (size_t at = 0; at < len; at++)
+				json_of_spaces_but_one((char)c, at, len);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -186,6 +186,30 @@ percentages(void **state)
 }
 
 static void
+text_as_printf_has_it(uint64_t v)
+{
+	char want[24], text[24];
+	int n = snprintf(want, sizeof(want), "%llu", (unsigned long long)v);
+
+	assert_int_equal(num_u64_text(v, text), n);
+	assert_memory_equal(text, want, (size_t)n);
+}
+
+/* Around every power of ten. */
+static void
+numbers_of_every_length(void **state)
+{
+	uint64_t v = 1;
+
+	(void)state;
+	do {
+		text_as_printf_has_it(v - 1);
+		text_as_printf_has_it(v);
+		text_as_printf_has_it(v / 9 * 7 + 3);
+	} while (!__builtin_mul_overflow(v, 10, &v));
+}
+
+static void
 number_text(void **state)
 {
 	char text[32];
@@ -199,6 +223,7 @@ number_text(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+    TEST(numbers_of_every_length),
     TEST(decimal),
     TEST(with_sign),
     TEST(hexadecimal),
