@@ -69,8 +69,8 @@ def test_socket_calls(counted, name):
 
 
 def test_bodies_are_not_copied(countable):
-    """HTTP/1.1 passes a body on from the memory it was read into: one of 32 KiB makes no more copies than one of 1 KiB.
-    F-PERF-01"""
+    """HTTP/1.1 passes a body on from the memory it was read into, of 32 KiB as of any length; one of 1 KiB is put behind
+    its head, once, for one range costs the kernel less than two. F-PERF-01"""
     small, large = (budget.copied(False, lambda gw, n=n: budget.http1(gw, octets=n)) for n in (1024, 32768))
     print(f"{small[0]:.0f} octets copied, {large[0]:.0f} with 32 KiB")
-    assert 0 < small[0] < 1024 and large[0] < small[0] + 64, (small, large)
+    assert 0 < large[0] < 1024 and small[0] < large[0] + 2048, (small, large)
