@@ -110,6 +110,12 @@ document_value(const struct conf_object *o, bool all)
 	return j;
 }
 
+char *
+document_text(const json_t *j)
+{
+	return json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+}
+
 /* --- patches ---------------------------------------------------------------------------------- */
 
 static json_t *merge(json_t *target, const json_t *patch, unsigned depth);

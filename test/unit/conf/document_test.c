@@ -416,49 +416,6 @@ kinds_have_words(void **state)
 	assert_int_equal(document_kind(STR("")), -1);
 }
 
-/* What is digested and compared is this text: it is to the octet what the library writes. */
-static void
-text_is_what_the_library_writes(void **state UNUSED)
-{
-	static const char *const texts[] = {"{}", "[]", "null", "true", "-9223372036854775808",
-	    "9223372036854775807", "0", "1.5", "-1e300", "\"\"", "[1,[2,[3,{\"a\":[false,null]}]]]",
-	    "{\"b\":1,\"a\":{\"ab\":2,\"a\":3,\"B\":4},\"\":5,\"a\\n\":6}",
-	    "\"q\\\" b\\\\ s/ \\b\\f\\n\\r\\t \\u0001\\u001f\\u0000 \x7f\"",
-	    "\"\xc3\xa9 \xf0\x9f\x98\x80\""};
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		json_t *j = json_loads(texts[i], JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-		char *want = json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-		char *got = document_text(j);
-
-		assert_non_null(want);
-		assert_string_equal(got, want);
-		free(got);
-		free(want);
-		json_decref(j);
-	}
-}
-
-/* More members than are sorted in place; names that begin alike. */
-static void
-members_stand_in_order(void **state UNUSED)
-{
-	json_t *j = json_object();
-	char name[16], *want, *got;
-
-	for (unsigned i = 0; i < 200; i++) {
-		snprintf(name, sizeof(name), "m%u", i * 7919 % 200);
-		(void)json_object_set_new(j, name, json_integer(i));
-	}
-	want = json_dumps(j, JSON_COMPACT | JSON_SORT_KEYS);
-	got = document_text(j);
-	assert_string_equal(got, want);
-	free(got);
-	free(want);
-	json_decref(j);
-	assert_null(document_text(NULL));
-}
-
 static const struct CMUnitTest tests[] = {
     TEST_WITH(everything_is_read, setup, teardown),
     TEST_WITH(instead_of_changes, setup, teardown),
@@ -470,8 +427,6 @@ static const struct CMUnitTest tests[] = {
     TEST_WITH(bombs_do_not_go_off, setup, teardown),
     TEST_WITH(long_texts_are_refused, setup, teardown),
     TEST_WITH(brackets_in_strings_do_not_count, setup, teardown),
-    TEST_WITH(text_is_what_the_library_writes, setup, teardown),
-    TEST_WITH(members_stand_in_order, setup, teardown),
     TEST(through_a_sealed_descriptor),
     TEST(kinds_have_words),
 };
