@@ -6,7 +6,7 @@
  *	u8 kind, u32 number, u64 version, u32 line, digest (16),
  *	string id, string source, string file, string override, string body
  *
- * A string is a u32 length and its octets; little endian.
+ * A string is its length and its octets; a length is a u8, or 255 and a u32; little endian.
  */
 #include "conf/object.h"
 
@@ -19,6 +19,7 @@
 #include "conf/settings.h"
 #include "shm/base/bug.h"
 
+#define LENGTH_LONG  255u
 #define DIGEST_SMALL 512 /* octets hashed in one piece */
 
 #define FIELDS_conf_settings    settings_fields
@@ -65,8 +66,16 @@ object_id_ok(struct str id)
 static void
 put_string(struct gbuf *out, struct str s)
 {
-	gbuf_u32(out, (uint32_t)s.n);
+	gbuf_u8(out, (uint8_t)MIN(s.n, LENGTH_LONG));
+	if (s.n >= LENGTH_LONG)
+		gbuf_u32(out, (uint32_t)s.n);
 	gbuf_str(out, s);
+}
+
+static size_t
+string_size(struct str s)
+{
+	return 1 + (s.n >= LENGTH_LONG ? sizeof(uint32_t) : 0) + s.n;
 }
 
 struct digest
@@ -109,14 +118,16 @@ object_encode(const struct conf_object *o, struct gbuf *out)
 size_t
 object_size(const struct conf_object *o)
 {
-	return 1 + 4 + 8 + 4 + sizeof(o->digest.b) + 5 * sizeof(uint32_t) + o->id.n + o->source.n +
-	       o->file.n + o->override.n + o->body.n;
+	return 1 + 4 + 8 + 4 + sizeof(o->digest.b) + string_size(o->id) + string_size(o->source) +
+	       string_size(o->file) + string_size(o->override) + string_size(o->body);
 }
 
 static struct str
 get_string(struct rbuf *r)
 {
-	return rbuf_bytes(r, rbuf_u32(r));
+	uint32_t n = rbuf_u8(r);
+
+	return rbuf_bytes(r, n == LENGTH_LONG ? rbuf_u32(r) : n);
 }
 
 int

@@ -10,7 +10,7 @@
 
 #include "conf/object.h"
 
-#define MAP_FORMAT 2
+#define MAP_FORMAT 3
 
 struct table;
 

@@ -85,6 +85,28 @@ an_object_comes_back(void **state)
 	gbuf_free(&out);
 }
 
+/* A length takes one octet, or five. */
+static void
+texts_of_any_length_come_back(void **state UNUSED)
+{
+	static char text[70000];
+	const size_t lengths[] = {0, 1, 254, 255, 256, 65535, 65536, sizeof(text)};
+
+	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+		struct conf_object o = object(CONF_ROUTE, STR("r"), str_n(text, lengths[i])), back;
+		struct gbuf out = {0};
+
+		o.file = o.body;
+		object_encode(&o, &out);
+		assert_int_equal(out.n, object_size(&o));
+		assert_int_equal(object_decode(str_n(out.p, out.n), &back), 1);
+		assert_true(str_eq(back.body, o.body) && str_eq(back.file, o.file));
+		assert_int_equal(object_decode(str_n(out.p, out.n - 1), &back), -1);
+		gbuf_free(&out);
+	}
+}
+
 static void
 objects_that_lie_are_refused(void **state)
 {
@@ -252,6 +274,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ids_have_a_form),
     TEST(digest_is_of_kind_id_and_body),
     TEST(an_object_comes_back),
+    TEST(texts_of_any_length_come_back),
     TEST(objects_that_lie_are_refused),
     TEST(a_change_set_comes_back),
     TEST(what_is_not_sealed_is_refused),

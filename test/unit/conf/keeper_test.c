@@ -45,7 +45,7 @@ files_are_for_the_group(void **state)
 	static const struct {
 		const char *path;
 		mode_t mode;
-	} files[] = {{"map-2-1", 0770}, {"map-2-1/data.mdb", 0640}, {"map-2-1/lock.mdb", 0660},
+	} files[] = {{"map-3-1", 0770}, {"map-3-1/data.mdb", 0640}, {"map-3-1/lock.mdb", 0660},
 	    {"arena", 0770}, {"arena/data.mdb", 0660}};
 	struct stat st;
 	char path[200];
