@@ -13,6 +13,7 @@
 #include "conf/stop.h"
 #include "conf/table_priv.h"
 #include "shm/base/bug.h"
+#include "shm/base/heap.h"
 #include "shm/base/log.h"
 
 #define SEND_WAIT_MS 2000
@@ -274,6 +275,7 @@ keeper_main(const struct heritage *h)
 	const char *error = "";
 	bool ok;
 
+	heap_large_apart();
 	k->h = h;
 	ok = start(k, &error) == 1;
 	msg_begin(&k->out, ok ? MSG_READY : MSG_FAILED, 0);

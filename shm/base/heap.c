@@ -18,6 +18,7 @@
 #define HEAP_STEP  (1ul << 20)  /* pages made ready by one call */
 #define HEAP_TRIM  (128u << 10) /* malloc's own: unused at its end and given back */
 #define HEAP_STACK (64u << 10)
+#define HEAP_LARGE (512u << 10)
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -30,6 +31,12 @@ static struct heap_state {
 	char *p; /* page-aligned */
 	size_t n;
 } state;
+
+void
+heap_large_apart(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_LARGE);
+}
 
 /* Room at the heap's end that stays there. NULL: none was to be had. */
 static char *
