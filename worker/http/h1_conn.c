@@ -14,6 +14,18 @@ h1_again(struct defer *d)
 	h1_conn_event(&container_of(d, struct h1_conn, again)->stream);
 }
 
+/* Reading takes longer than these take to come. */
+static void
+h1_fetch(const struct h1_conn *c)
+{
+	if (!c->work)
+		return;
+	prefetch(c->work, offsetof(struct h1_work, chunk));
+	prefetch(c->x.owner, 4 * CACHE_LINE);
+	prefetch(c->x.rx, sizeof(*c->x.rx));
+	prefetch(c->x.tx, sizeof(c->x.tx->ws) + sizeof(c->x.tx->method) + 8);
+}
+
 /* Reads the beginning of a message before its turn, together with those of other connections. Ends
  * and errors are left for the event itself. */
 static uint32_t
@@ -27,7 +39,10 @@ h1_ahead(struct watch *w, uint32_t events)
 	if (s->layer || s->connecting || c->rx_state > H1_RX_HEAD || buf_len(&c->rx))
 		return events;
 	s->readable = true;
+	h1_fetch(c);
 	h1_rx_fill(c);
+	if (c->x.on_ahead)
+		c->x.on_ahead(&c->x);
 	return s->readable ? events : events & ~(uint32_t)EPOLLIN;
 }
 

@@ -106,7 +106,7 @@ void h1_rx_end(struct h1_conn *c);
 static inline bool
 h1_rx_piped(const struct h1_conn *c)
 {
-	return c->work && c->work->pipe;
+	return c->rx_state > H1_RX_HEAD && c->work && c->work->pipe;
 }
 void h1_rx_unpipe(struct h1_conn *c);
 void h1_rx_eat_pipe(struct h1_conn *c, size_t n);

@@ -71,6 +71,9 @@ struct xchg {
 	/* Something changed: a head or its error, payload, room to write, the end of the
 	 * connection. May end the exchange. */
 	void (*on_event)(struct xchg *x);
+	/* NULL, or: octets were read for it, and on_event follows when the others of the batch had
+	 * theirs read. May have fetched what it will look at; changes nothing. */
+	void (*on_ahead)(const struct xchg *x);
 	void *owner;
 	struct head *rx; /* the owner's: what is received is parsed into it */
 	struct head *tx;

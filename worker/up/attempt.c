@@ -173,6 +173,14 @@ attempt_own(struct attempt *a, const struct addr *to, struct str name)
 }
 
 static void
+attempt_ahead(const struct xchg *x)
+{
+	const struct attempt *a = x->owner;
+
+	prefetch(a->owner, ATTEMPT_OWNER_NEAR);
+}
+
+static void
 attempt_xchg_event(struct xchg *x)
 {
 	attempt_tell(x->owner);
@@ -439,6 +447,7 @@ attempt_begin(struct attempt *a, struct head *rx)
 	x = attempt_xchg(a);
 	x->owner = a;
 	x->on_event = attempt_xchg_event;
+	x->on_ahead = attempt_ahead;
 	return x;
 }
 
@@ -459,6 +468,7 @@ attempt_end(struct attempt *a, bool reusable)
 		struct xchg *x = &a->c->h1.x;
 
 		x->on_event = NULL;
+		x->on_ahead = NULL;
 		if (reusable && a->conf.service && !a->conf.own_connection && x->rx_head &&
 		    x->ops->finish(x) == 1) {
 			struct pool_limits l = attempt_limits(a);

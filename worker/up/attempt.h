@@ -40,7 +40,8 @@ struct attempt {
 	struct attempt_conf conf;
 	/* Something changed: connected, failed, timed out (a->why), or the exchange has news. */
 	void (*on_event)(struct attempt *a);
-	void *owner;
+	void *owner; /* so much of it is fetched ahead of on_event: */
+#define ATTEMPT_OWNER_NEAR 704
 
 	uint8_t state, phase;
 	bool reused, taken, timed_out, body_used, fresh, fresh_used, counted;

@@ -13,7 +13,7 @@ struct side {
 	struct h1_conn h1;
 	struct ws ws;
 	struct head rx, tx;
-	unsigned events, begins;
+	unsigned events, begins, aheads;
 };
 
 struct fixture {
@@ -40,6 +40,17 @@ on_event(struct xchg *x)
 	struct side *s = x->owner;
 
 	s->events++;
+}
+
+/* Octets are here, and the owner has not been told. */
+static void
+on_ahead(const struct xchg *x)
+{
+	struct side *s = x->owner;
+
+	assert_int_equal(s->events, 0);
+	assert_true(h1_conn_pending(&s->h1));
+	s->aheads++;
 }
 
 static void
@@ -358,6 +369,21 @@ interim_responses_are_swallowed(void **state)
 	assert_int_equal(f->s.rx.status, 200);
 	assert_int_equal(drink(x, out, sizeof(out)), 2);
 	assert_int_equal(x->ops->finish(x), 1);
+}
+
+static void
+who_waits_is_told_ahead(void **state)
+{
+	struct fixture *f = *state;
+
+	head_init(&f->s.rx, &f->s.ws, false);
+	h1_conn_begin(&f->s.h1, &f->s.rx);
+	f->s.h1.x.on_ahead = on_ahead;
+	SAY(f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	assert_int_equal(f->s.aheads, 1);
+	assert_true(f->s.events > 0 && f->s.h1.x.rx_head);
+	h1_rx_reset(&f->s.h1);
+	assert_null(f->s.h1.x.on_ahead); /* the next exchange says so anew */
 }
 
 static void
@@ -700,6 +726,7 @@ static const struct CMUnitTest tests[] = {
     SERVER(an_end_behind_a_pipeline_is_announced),
     SERVER(a_break_is_noticed_without_reading),
     CLIENT(interim_responses_are_swallowed),
+    CLIENT(who_waits_is_told_ahead),
     CLIENT(a_switch_of_protocols_is_refused),
     CLIENT(an_answer_to_head_has_no_body),
     CLIENT(what_follows_an_answer_spoils_the_connection),
