@@ -4,6 +4,7 @@
  * it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -187,7 +188,7 @@ an_octet_on_its_way_closes_it_too(void **state)
 	struct taker t = {.watch = {.fd = -1, .fn = taker_event}, .f = f};
 	int peer, fds[2];
 
-	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	put(f, open_one(f, &peer), &roomy);
 	loop_turn(f->loop, 0);
 	assert_int_equal(loop_add(f->loop, &t.watch, fds[0], EPOLLIN), 1);
