@@ -50,6 +50,7 @@ static void
 it_beats_while_the_loop_turns(void **state)
 {
 	struct place *p = *state;
+	uint64_t from = clock_ms(); /* what timers go by; a beat says the time itself */
 	struct beat *b = beat_start(p->loop, &p->h);
 	uint64_t first = atomic_load(&p->row->beat_ms);
 
@@ -57,7 +58,7 @@ it_beats_while_the_loop_turns(void **state)
 	assert_true(first > 0); /* at once, not after the first turn */
 	for (unsigned i = 0; i < 20 && atomic_load(&p->row->beat_ms) == first; i++)
 		loop_turn(p->loop, 2 * BEAT_EVERY_MS);
-	assert_true(atomic_load(&p->row->beat_ms) >= first + BEAT_EVERY_MS);
+	assert_true(atomic_load(&p->row->beat_ms) >= from + BEAT_EVERY_MS);
 	assert_true(atomic_load(&p->row->rss) > 0);
 	assert_true(atomic_load(&p->row->fds) > 3);
 	beat_stop(&b);
