@@ -273,7 +273,7 @@ def test_locked_leaves_half_of_the_time_to_requests():
     port, stop = free_port(), threading.Event()
     with Origin() as origin, RedisServer() as redis:
         client = redis.client()
-        client.hset("routes", mapping={f"/a/{i}/16": origin.port for i in range(50_000)})
+        client.hset("routes", mapping={f"/a/{i}/16": origin.port for i in range(5_000)})
 
         def change():
             while not stop.wait(.001):
@@ -295,4 +295,4 @@ def test_locked_leaves_half_of_the_time_to_requests():
             words = process.communicate(timeout=10)[0].split()
             release(port)
     assert int(words[7]) > 3
-    assert int(words[10]) / 1000 < .6 * took + .5  # the first was before
+    assert int(words[10]) / 1000 < .7 * took + .5  # the first was before
