@@ -59,6 +59,7 @@ struct pair {
 	size_t head_n;
 	char head[HEAD_SIZE];   /* the request, until its lock is had */
 	TAILQ_ENTRY(pair) node; /* of `waiting` or `dead` */
+	TAILQ_ENTRY(pair) every;
 };
 
 TAILQ_HEAD(pairs, pair);
@@ -69,7 +70,7 @@ static struct {
 	int epoll, listener;
 	char redis, bell; /* only their addresses count: what is watched for whom */
 	uint64_t requests, held, taken;
-	struct pairs waiting, dead;
+	struct pairs waiting, dead, all; /* all: the epoll set alone is no hold on them */
 	char buf[BUF_SIZE];
 } locked = {.retry = 1000000};
 
@@ -99,6 +100,7 @@ dead_free(void)
 		next = TAILQ_NEXT(p, node);
 		if (p->asked == 0) {
 			TAILQ_REMOVE(&locked.dead, p, node);
+			TAILQ_REMOVE(&locked.all, p, every);
 			free(p);
 		}
 	}
@@ -127,8 +129,9 @@ pair_open(void)
 		err(1, "calloc");
 	p->client = client;
 	p->up = -1;
+	TAILQ_INSERT_TAIL(&locked.all, p, every);
 	watch(client, p, 0);
-} /* NOLINT(clang-analyzer-unix.Malloc): the epoll set holds it now */
+} /* NOLINT(clang-analyzer-unix.Malloc): its list holds it now */
 
 /* --- the lock ----------------------------------------------------------------------------------
  */
@@ -358,6 +361,7 @@ set_up(unsigned short port, unsigned short redis_port)
 
 	TAILQ_INIT(&locked.waiting);
 	TAILQ_INIT(&locked.dead);
+	TAILQ_INIT(&locked.all);
 	signal(SIGTERM, on_term);
 	locked.epoll = epoll_create1(EPOLL_CLOEXEC);
 	redis_open(redis_port);
