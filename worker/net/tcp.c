@@ -40,17 +40,24 @@ tcp_got(struct stream *s, ssize_t got)
 	return STREAM_AGAIN;
 }
 
+/* What a call is answered without being made; 0: it is made. */
+static inline ssize_t
+tcp_barred(const struct stream *s, bool over)
+{
+	if (s->connecting)
+		return STREAM_AGAIN;
+	return over ? STREAM_ERROR : 0;
+}
+
 /* A short read has drained the socket, and what comes later is an edge of its own, unless the end
  * of the stream was reported already: its edge may be behind us. */
 static ssize_t
 tcp_read(struct stream *s, void *p, size_t n)
 {
-	ssize_t got;
+	ssize_t got = tcp_barred(s, s->refused);
 
-	if (s->connecting)
-		return STREAM_AGAIN;
-	if (s->refused)
-		return STREAM_ERROR;
+	if (got != 0)
+		return got;
 	do {
 		got = recv(s->watch.fd, p, n, 0);
 	} while (got < 0 && errno == EINTR);
@@ -62,12 +69,10 @@ tcp_read(struct stream *s, void *p, size_t n)
 ssize_t
 tcp_splice_from(struct stream *s, int pipe, size_t n)
 {
-	ssize_t got;
+	ssize_t got = tcp_barred(s, s->refused);
 
-	if (s->connecting)
-		return STREAM_AGAIN;
-	if (s->refused)
-		return STREAM_ERROR;
+	if (got != 0)
+		return got;
 	do {
 		got = splice(s->watch.fd, NULL, pipe, NULL, n, TCP_SPLICE);
 	} while (got < 0 && errno == EINTR);
@@ -121,12 +126,10 @@ tcp_sent(struct stream *s, ssize_t put)
 static ssize_t
 tcp_write(struct stream *s, const struct iovec *v, int n)
 {
-	ssize_t put;
+	ssize_t put = tcp_barred(s, s->err != 0);
 
-	if (s->connecting)
-		return STREAM_AGAIN;
-	if (s->err != 0)
-		return STREAM_ERROR;
+	if (put != 0)
+		return put;
 	do {
 		put = tcp_put(s->watch.fd, v, n);
 	} while (put < 0 && errno == EINTR);
@@ -136,12 +139,10 @@ tcp_write(struct stream *s, const struct iovec *v, int n)
 ssize_t
 tcp_splice_to(struct stream *s, int pipe, size_t n)
 {
-	ssize_t put;
+	ssize_t put = tcp_barred(s, s->err != 0);
 
-	if (s->connecting)
-		return STREAM_AGAIN;
-	if (s->err != 0)
-		return STREAM_ERROR;
+	if (put != 0)
+		return put;
 	do {
 		put = splice(pipe, NULL, s->watch.fd, NULL, n, TCP_SPLICE);
 	} while (put < 0 && errno == EINTR);
