@@ -149,7 +149,8 @@ class Gateway:
         for name in ("pid", "exit"):
             (self.dir / name).unlink(missing_ok=True)
         script = '"$@" >"$GW_TEST_DIR/stdout" 2>>"$GW_TEST_DIR/stderr" </dev/null & echo $! >"$GW_TEST_DIR/pid.new" && ' \
-                 'mv "$GW_TEST_DIR/pid.new" "$GW_TEST_DIR/pid"; wait $!; echo $? >"$GW_TEST_DIR/exit"'
+                 'mv "$GW_TEST_DIR/pid.new" "$GW_TEST_DIR/pid"; wait $!; echo $? >"$GW_TEST_DIR/exit.new" && ' \
+                 'mv "$GW_TEST_DIR/exit.new" "$GW_TEST_DIR/exit"'
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", script, "gateway", str(self.binary), *map(str, args)], cwd=self.dir,
             env=self._environment(), start_new_session=True, stdin=subprocess.DEVNULL,
@@ -185,12 +186,18 @@ class Gateway:
     def exit_status(self):
         """None while it runs; then as a shell has it (128 + signal)."""
         try:
-            return int((self.dir / "exit").read_text() or -1)
+            return int((self.dir / "exit").read_text())
         except OSError:
             return None
 
     def kill(self, number):
         os.kill(self.pid, number)
+
+    def _signal_to_end(self, sig):
+        try:
+            self.kill(sig)
+        except ProcessLookupError:
+            pass  # it left by itself, and the shell is about to write its status, which tells how
 
     def stop(self, sig=signal.SIGTERM, timeout=15, check=True):
         """Ends it and returns its exit status. check: see the head of this file."""
@@ -198,9 +205,9 @@ class Gateway:
             return None
         if self.exit_status() is None:
             try:
-                self.kill(sig)
+                self._signal_to_end(sig)
                 until(lambda: self.exit_status() is not None, timeout, f"the end after signal {sig}")
-            except (GatewayError, ProcessLookupError):
+            except GatewayError:
                 if check:
                     raise
         try:
