@@ -68,7 +68,7 @@ read_libconfig(const char *path)
 	ws_init(&ws, NULL, 0);
 	check_init(&check);
 	check.expand = true;
-	tree = read_file(path, dir, &ws, &check);
+	tree = read_file(path, dir, NULL, &ws, &check);
 	if (tree != NULL && check.errors == 0)
 		j = node_members(tree);
 	else

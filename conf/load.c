@@ -9,6 +9,7 @@
 #include <limits.h>
 
 #include "conf/load_priv.h"
+#include "conf/read.h"
 #include "shm/base/bug.h"
 
 /* Large, and kept between objects: giving each object's blocks back to malloc cost as much as
@@ -55,7 +56,7 @@ make_room(struct load *l)
 	l->listener_ids = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(struct str));
 	l->listener_at = ws_zalloc(&l->keep, count_of(l, CONF_LISTENER) * sizeof(struct node *));
 	for (unsigned k = 1; k < CONF_KIND_COUNT; k++)
-		htab_reserve(&l->ids[k], count_of(l, (enum conf_kind)k));
+		htab_reserve(&l->ids[k].by_id, count_of(l, (enum conf_kind)k));
 	htab_reserve(&l->matches, count_of(l, CONF_ROUTE));
 	if (l->r->v == NULL || l->keep.overflow)
 		oom_fail(n * sizeof(*l->r->v));
@@ -69,7 +70,8 @@ load_all(struct load *l, const char *conf_file, const char *dir, bool resolve)
 	make_room(l);
 	load_settings(l);
 	load_objects(l);
-	load_check_listeners(l);
+	if (!l->unreadable)
+		load_check_listeners(l);
 	if (l->c->errors > 0)
 		return;
 	load_resolve(l, resolve);
@@ -83,7 +85,7 @@ load_fini(void *arg)
 	struct load *l = arg;
 
 	for (unsigned k = 0; k < CONF_KIND_COUNT; k++)
-		htab_free(&l->ids[k]);
+		htab_free(&l->ids[k].by_id);
 	htab_free(&l->matches);
 	gbuf_free(&l->body);
 	ws_free(&l->scratch);
@@ -95,7 +97,7 @@ load_fini(void *arg)
 /* What was read goes with the result: taking a large tree down takes a fifth of the whole load, and
  * the loader exits instead. */
 static struct load *
-load_new(struct load_result *r, struct conf_check *check)
+load_new(size_t aim, struct load_result *r, struct conf_check *check)
 {
 	struct load *l = xcalloc(1, sizeof(*l));
 
@@ -104,12 +106,14 @@ load_new(struct load_result *r, struct conf_check *check)
 	ws_pool_init(&l->pool, LOAD_BLOCK, 1);
 	ws_init(&l->keep, &l->pool, 0);
 	ws_init(&l->scratch, &l->pool, 0);
+	l->runs = read_runs_new(&l->keep, aim);
 	ws_on_free(&r->ws, load_fini, l);
 	return l;
 }
 
 int
-load_files(const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check)
+load_files_by(const char *conf_file, bool resolve, size_t aim, struct load_result *r,
+    struct conf_check *check)
 {
 	uint32_t errors = check->errors;
 	const char *dir;
@@ -117,7 +121,7 @@ load_files(const char *conf_file, bool resolve, struct load_result *r, struct co
 
 	memset(r, 0, sizeof(*r));
 	ws_init(&r->ws, NULL, 0);
-	l = load_new(r, check);
+	l = load_new(aim, r, check);
 	check->ws = &l->keep;
 	check->expand = true;
 	directories(l, conf_file, &dir);
@@ -131,6 +135,12 @@ load_files(const char *conf_file, bool resolve, struct load_result *r, struct co
 		return 1;
 	load_free(r);
 	return -1;
+}
+
+int
+load_files(const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check)
+{
+	return load_files_by(conf_file, resolve, RUNS_AIM, r, check);
 }
 
 void

@@ -23,6 +23,10 @@ struct load_result {
  * check. */
 int load_files(
     const char *conf_file, bool resolve, struct load_result *r, struct conf_check *check) NODISCARD;
+/* The same; lists are cut into runs of about `aim` octets (runs.h), 0: not at all. The outcome is
+ * the same for any. */
+int load_files_by(const char *conf_file, bool resolve, size_t aim, struct load_result *r,
+    struct conf_check *check) NODISCARD;
 void load_free(struct load_result *r);
 
 /* load_secrets.c: every secret and private file that the settings name. -1 after errors. */

@@ -80,31 +80,47 @@ is_id(const struct hnode *n, const void *key)
 bool
 load_has(const struct load *l, enum conf_kind kind, struct str id)
 {
-	return htab_get(&l->ids[kind], hash_keyed(id), is_id, &id) != NULL;
+	return htab_get(&l->ids[kind].by_id, hash_keyed(id), is_id, &id) != NULL;
+}
+
+static struct load_id *
+id_new(struct load *l, enum conf_kind kind, struct str id, const struct node *at)
+{
+	struct load_id *i = ws_zalloc(&l->keep, sizeof(*i));
+
+	must(i, sizeof(*i));
+	i->id = ws_str(&l->keep, id);
+	i->file = at->file;
+	i->line = at->line;
+	if (l->ids[kind].last != NULL)
+		l->ids[kind].last->next = i;
+	else
+		l->ids[kind].first = i;
+	l->ids[kind].last = i;
+	return i;
 }
 
 static void
-id_add(struct load *l, enum conf_kind kind, struct str id)
+id_add(struct load *l, enum conf_kind kind, struct str id, const struct node *at)
 {
 	uint64_t hash = hash_keyed(id);
-	const struct load_id *there = NULL;
-	struct load_id *i;
+	struct load_id *there = NULL;
+	int order = str_cmp(id, l->ids[kind].greatest);
 
 	/* Most files have them in order, and need not be searched. */
-	if (str_cmp(id, l->last_id[kind]) <= 0)
-		there = (const void *)htab_get(&l->ids[kind], hash, is_id, &id);
+	if (order <= 0)
+		there = (void *)htab_get(&l->ids[kind].by_id, hash, is_id, &id);
+	l->now = there;
 	if (there != NULL) {
 		check_error(l->c, NULL, "the id is taken already: %s:%u; ids are unique among %s",
-		    there->at->file, there->at->line, object_kinds[kind].list);
+		    there->file, there->line, object_kinds[kind].list);
 		return;
 	}
-	i = ws_zalloc(&l->keep, sizeof(*i));
-	must(i, sizeof(*i));
-	i->id = ws_str(&l->keep, id);
-	i->at = l->kept;
-	htab_put(&l->ids[kind], &i->node, hash);
-	if (str_cmp(id, l->last_id[kind]) > 0)
-		l->last_id[kind] = i->id;
+	there = id_new(l, kind, id, at);
+	htab_put(&l->ids[kind].by_id, &there->node, hash);
+	if (order > 0)
+		l->ids[kind].greatest = there->id;
+	l->now = there;
 }
 
 /* 1 with a good id; the path then ends in [id]. */
@@ -194,15 +210,8 @@ load_object(struct load *l, enum conf_kind kind, const struct node *n, uint32_t 
 		return;
 	check_cut(l->c, list);
 	check_push_id(l->c, id);
-	id_add(l, kind, id);
+	id_add(l, kind, id, n);
 	load_kind[kind](l, id, n);
-}
-
-/* Of routes nothing is looked at again but for the words of a complaint. */
-static const struct node *
-unfold(struct load *l, enum conf_kind kind, const struct node *n)
-{
-	return read_unfold(n, kind == CONF_ROUTE ? &l->scratch : &l->keep, l->c);
 }
 
 /* What is kept of an object is copied or lies in l->keep; the rest goes at once. */
@@ -210,16 +219,51 @@ static void
 load_one(struct load *l, enum conf_kind kind, const struct node *n, uint32_t index)
 {
 	struct ws_mark mark = ws_mark(&l->scratch);
-	const struct node *whole = unfold(l, kind, n);
-	struct field_place before = field_enter(l->c, whole);
+	struct field_place before = field_enter(l->c, n);
 	size_t path = l->c->at.path.n;
 
-	l->kept = n;
 	l->c->ws = &l->scratch;
-	load_object(l, kind, whole, index);
+	load_object(l, kind, n, index);
 	check_cut(l->c, path);
 	field_leave(l->c, before);
 	ws_reset(&l->scratch, mark);
+}
+
+/* Of routes nothing is looked at again, so a run's memory serves the next. */
+static void
+load_run(struct load *l, enum conf_kind kind, const struct node *n, uint32_t index)
+{
+	struct run_reading run;
+
+	l->c->ws = &l->keep;
+	if (read_run(n, &run, l->c) < 0) {
+		l->unreadable = true;
+		return;
+	}
+	for (uint32_t i = 0; i < n->run->members; i++) {
+		struct ws_mark mark = ws_mark(&l->scratch);
+		struct ws *ws = kind == CONF_ROUTE ? &l->scratch : &l->keep;
+
+		load_one(l, kind, read_run_member(&run, i, ws, l->c), index + i);
+		ws_reset(&l->scratch, mark);
+	}
+	if (kind == CONF_ROUTE)
+		run_give(n->run);
+}
+
+static void
+load_members(struct load *l, enum conf_kind kind, const struct node *list)
+{
+	uint32_t index = 0;
+
+	for (const struct node *n = list->first; n != NULL && !l->unreadable; n = n->next) {
+		if (n->type == NODE_RUN) {
+			load_run(l, kind, n, index);
+			index += n->run->members;
+		} else {
+			load_one(l, kind, n, index++);
+		}
+	}
 }
 
 static void
@@ -227,7 +271,6 @@ load_list(struct load *l, enum conf_kind kind)
 {
 	struct str name = str_of(object_kinds[kind].list);
 	const struct node *list = node_get(l->root, name);
-	uint32_t index = 0;
 	size_t path;
 
 	if (list == NULL)
@@ -241,8 +284,7 @@ load_list(struct load *l, enum conf_kind kind)
 		    "}, ... )",
 		    node_word(list));
 	} else {
-		for (const struct node *n = list->first; n != NULL; n = n->next)
-			load_one(l, kind, n, index++);
+		load_members(l, kind, list);
 	}
 	check_cut(l->c, path);
 }
@@ -251,6 +293,6 @@ load_list(struct load *l, enum conf_kind kind)
 void
 load_objects(struct load *l)
 {
-	for (unsigned k = CONF_SETTINGS + 1; k < CONF_KIND_COUNT; k++)
+	for (unsigned k = CONF_SETTINGS + 1; k < CONF_KIND_COUNT && !l->unreadable; k++)
 		load_list(l, (enum conf_kind)k);
 }

@@ -16,8 +16,10 @@
 /* An id and where it was given. */
 struct load_id {
 	struct hnode node;
+	struct load_id *next; /* of its kind, as they came */
 	struct str id;
-	const struct node *at;
+	const char *file;
+	uint32_t line;
 };
 
 /* A service is encoded last, with the addresses of its endpoints. */
@@ -33,17 +35,22 @@ struct load {
 	struct ws_pool pool;
 	struct ws keep;    /* trees, ids, services: until the load's end */
 	struct ws scratch; /* one object at a time */
+	struct runs *runs;
 	struct node *root; /* all files merged */
-	struct htab ids[CONF_KIND_COUNT];
-	struct str last_id[CONF_KIND_COUNT]; /* the greatest so far */
-	struct htab matches;                 /* of routes, to find two that match the same */
+	bool unreadable;   /* a run's text is not well formed: nothing behind it was looked at */
+	struct {
+		struct htab by_id;
+		struct load_id *first, *last;
+		struct str greatest;
+	} ids[CONF_KIND_COUNT];
+	const struct load_id *now; /* of the object being read */
+	struct htab matches;       /* of routes, to find two that match the same */
 	struct load_service *services;
 	uint32_t n_services;
 	struct conf_listener *listeners;
 	struct str *listener_ids;
 	const struct node **listener_at;
 	uint32_t n_listeners;
-	const struct node *kept; /* the object being read as it stays: its members may be folded */
 	struct gbuf body;
 };
 

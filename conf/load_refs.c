@@ -18,18 +18,15 @@
 static struct str
 nearest_id(struct load *l, enum conf_kind kind, struct str word)
 {
-	const struct node *list = node_get(l->root, str_of(object_kinds[kind].list));
 	struct str nearest = STR_NONE;
 	unsigned best = UINT32_MAX, n = 0;
 
-	if (list == NULL || list->type != NODE_LIST || l->c->errors >= SUGGEST_ERRORS)
+	if (l->c->errors >= SUGGEST_ERRORS)
 		return nearest;
-	for (const struct node *o = list->first; o != NULL && n < SUGGEST_IDS; o = o->next, n++) {
-		const struct node *id = node_get(read_unfold(o, &l->scratch, l->c), STR("id"));
-
-		if (id != NULL && id->type == NODE_STRING && check_near(word, id->s, &best))
-			nearest = id->s;
-	}
+	for (const struct load_id *i = l->ids[kind].first; i != NULL && n < SUGGEST_IDS;
+	     i = i->next, n++)
+		if (check_near(word, i->id, &best))
+			nearest = i->id;
 	return nearest;
 }
 
@@ -115,7 +112,7 @@ load_check_listeners(struct load *l)
 
 struct match {
 	struct hnode node;
-	const struct node *at;
+	const struct load_id *id;
 };
 
 static int
@@ -184,30 +181,32 @@ any(const struct hnode *n, const void *key)
 }
 
 static void
+match_new(struct load *l, uint64_t hash)
+{
+	struct match *m = ws_zalloc(&l->keep, sizeof(*m));
+
+	if (m == NULL)
+		oom_fail(sizeof(*m));
+	m->id = l->now;
+	htab_put(&l->matches, &m->node, hash);
+}
+
+static void
 match_seen(struct load *l, struct str path)
 {
 	uint64_t hash = hash_keyed(str_n(l->body.p, l->body.n));
 	struct hnode *there = htab_get(&l->matches, hash, any, NULL);
-	const struct node *other, *id;
-	struct match *m;
+	const struct load_id *other;
 
 	if (there == NULL) {
-		m = ws_zalloc(&l->keep, sizeof(*m));
-		if (m == NULL)
-			oom_fail(sizeof(*m));
-		m->at = l->kept;
-		htab_put(&l->matches, &m->node, hash);
+		match_new(l, hash);
 		return;
 	}
-	other = ((const struct match *)(const void *)there)->at;
-	if (other == l->kept)
-		return;
-	id = node_get(read_unfold(other, &l->scratch, l->c), STR("id"));
-	if (id == NULL || id->type != NODE_STRING)
-		return;
-	check_warn(l->c, "path",
-	    "\"%.*s\" matches the same as route \"%.*s\" (%s:%u); the smaller id wins",
-	    STR_ARG(path), STR_ARG(id->s), other->file, other->line);
+	other = ((const struct match *)(const void *)there)->id;
+	if (other != l->now)
+		check_warn(l->c, "path",
+		    "\"%.*s\" matches the same as route \"%.*s\" (%s:%u); the smaller id wins",
+		    STR_ARG(path), STR_ARG(other->id), other->file, other->line);
 }
 
 static void

@@ -37,7 +37,7 @@ path_in(struct load *l, const char *dir, const char *name)
 static void
 add_file(struct load *l, const char *path, const char *dir)
 {
-	struct node *tree = read_file_folded(path, dir, &l->keep, l->c);
+	struct node *tree = read_file(path, dir, l->runs, &l->keep, l->c);
 
 	if (tree == NULL)
 		return;

@@ -8,7 +8,6 @@
 #include "conf/loader.h"
 
 #include <malloc.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/boot.h"
@@ -16,13 +15,11 @@
 #include "conf/load.h"
 #include "conf/secret.h"
 #include "shm/base/bug.h"
-#include "shm/base/heap.h"
 #include "shm/base/msg.h"
 
 #define SEND_WAIT_MS 10000
 #define HEAP_GROWTH  (16 << 20)
 #define HEAP_LARGE   (128 << 10)
-#define HEAP_TIMES   12 /* octets that become of one in a file of objects */
 
 /* After a failed load there is still a change set, an empty one: the message has one form. */
 static int
@@ -111,19 +108,15 @@ send_loaded(int chan, const struct load_result *r, bool ok, struct conf_check *c
 	return rc;
 }
 
-/* A hundred thousand routes are some two hundred megabytes of small pieces, none of which is freed
- * before the end: the heap grows in large steps, and ahead of a large file. What grows beyond
- * HEAP_LARGE by itself is moved by the kernel, not copied. (Large pages were tried: to clear them
- * costs more than the small ones' faults where the host has to find the memory first.) */
+/* What becomes of a hundred thousand routes is some sixty megabytes in small pieces, none of which
+ * is freed before the end: the heap grows in large steps. What grows beyond HEAP_LARGE by itself is
+ * moved by the kernel, not copied. (Large pages were tried: to clear them costs more than the small
+ * ones' faults where the host has to find the memory first.) */
 static void
-heap_prepare(const char *conf_file)
+heap_prepare(void)
 {
-	struct stat st;
-
 	(void)mallopt(M_MMAP_THRESHOLD, HEAP_LARGE);
 	(void)mallopt(M_TOP_PAD, HEAP_GROWTH);
-	if (stat(conf_file, &st) == 0 && st.st_size > 0)
-		heap_ahead((size_t)st.st_size * HEAP_TIMES);
 }
 
 /* The result stays: to take it down costs as much as reading it, and this process ends. */
@@ -135,7 +128,7 @@ loader_main(const struct heritage *h)
 	bool ok;
 
 	load_free(&result); /* of a test's earlier load */
-	heap_prepare(h->conf_file);
+	heap_prepare();
 	check_init(&check);
 	ok = load_files(h->conf_file, true, &result, &check) == 1;
 	if (send_loaded(h->chan, &result, ok, &check) < 0)

@@ -78,7 +78,7 @@ node_word(const struct node *n)
 	    [NODE_INT] = "a whole number",
 	    [NODE_FLOAT] = "a number",
 	    [NODE_BOOL] = "true or false",
-	    [NODE_FOLDED] = "a group",
+	    [NODE_RUN] = "many groups",
 	};
 
 	return words[n->type];

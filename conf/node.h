@@ -12,6 +12,8 @@
 #include "shm/base/str.h"
 #include "shm/base/ws.h"
 
+struct run;
+
 enum node_type {
 	NODE_GROUP,
 	NODE_LIST,
@@ -19,7 +21,7 @@ enum node_type {
 	NODE_INT,
 	NODE_FLOAT,
 	NODE_BOOL,
-	NODE_FOLDED /* a group whose members are not here yet: read_unfold */
+	NODE_RUN /* many members of its list, which are not here yet: read_run */
 };
 
 struct node {
@@ -31,13 +33,13 @@ struct node {
 	union {
 		struct {
 			struct node *first, *last;
-			uint32_t n;
+			uint32_t n; /* members, those of runs too */
 		};
 		struct str s;
 		int64_t i;
 		double f;
 		bool b;
-		const void *folded; /* the reader's own */
+		struct run *run;
 	};
 };
 

@@ -18,16 +18,17 @@
 #define READ_MAX   (512u << 20)
 #define READ_STEP  4096
 #define READ_DEPTH 32
-#define FOLD_DEPTH 2 /* of the members of the top's lists */
+#define RUN_DEPTH  2 /* of the members of the top's lists */
 
 struct reader {
 	struct ws *ws;
 	struct conf_check *c;
 	const char *dir;
 	const char *name;      /* of the main text; settings from @include carry their own */
+	uint32_t line;         /* at which the text begins, less one */
+	struct runs *runs;     /* NULL: all is read at once */
 	const char *last_file; /* libconfig's pointer of the setting before ... */
 	const char *last_copy; /* ... and our copy of that name */
-	bool fold;             /* groups in the top's lists stay folded */
 };
 
 /* --- a file's octets -------------------------------------------------------------------------- */
@@ -113,10 +114,16 @@ file_of(struct reader *r, const config_setting_t *s)
 }
 
 static struct node *
+node_of(struct reader *r, const config_setting_t *s, enum node_type type)
+{
+	return node_new(r->ws, type, str_of(config_setting_name(s)), file_of(r, s),
+	    r->line + (uint32_t)config_setting_source_line(s));
+}
+
+static struct node *
 convert_members(struct reader *r, const config_setting_t *s, enum node_type type, unsigned depth)
 {
-	struct node *n = node_new(r->ws, type, str_of(config_setting_name(s)), file_of(r, s),
-	    (uint32_t)config_setting_source_line(s));
+	struct node *n = node_of(r, s, type);
 	int count = config_setting_length(s);
 
 	if (depth >= READ_DEPTH) {
@@ -134,73 +141,39 @@ convert_members(struct reader *r, const config_setting_t *s, enum node_type type
 }
 
 static struct node *
-convert_scalar(struct reader *r, const config_setting_t *s, enum node_type type)
-{
-	return node_new(r->ws, type, str_of(config_setting_name(s)), file_of(r, s),
-	    (uint32_t)config_setting_source_line(s));
-}
-
-static bool
-foldable(const struct reader *r, const config_setting_t *s, unsigned depth)
-{
-	const config_setting_t *above = config_setting_parent(s);
-
-	return r->fold && depth == FOLD_DEPTH && config_setting_type(above) == CONFIG_TYPE_LIST;
-}
-
-static struct node *
-convert_folded(struct reader *r, const config_setting_t *s)
-{
-	struct node *n = convert_scalar(r, s, NODE_FOLDED);
-
-	n->folded = s;
-	return n;
-}
-
-static struct node *
 convert(struct reader *r, const config_setting_t *s, unsigned depth)
 {
 	struct node *n;
 
 	switch (config_setting_type(s)) {
 	case CONFIG_TYPE_GROUP:
-		return foldable(r, s, depth) ? convert_folded(r, s)
-					     : convert_members(r, s, NODE_GROUP, depth);
+		return convert_members(r, s, NODE_GROUP, depth);
 	case CONFIG_TYPE_ARRAY:
 	case CONFIG_TYPE_LIST:
 		return convert_members(r, s, NODE_LIST, depth);
 	case CONFIG_TYPE_STRING:
-		n = convert_scalar(r, s, NODE_STRING);
+		n = node_of(r, s, NODE_STRING);
 		n->s = str_of(config_setting_get_string(s));
 		return n;
 	case CONFIG_TYPE_INT:
-		n = convert_scalar(r, s, NODE_INT);
+		n = node_of(r, s, NODE_INT);
 		n->i = config_setting_get_int(s);
 		return n;
 	case CONFIG_TYPE_INT64:
-		n = convert_scalar(r, s, NODE_INT);
+		n = node_of(r, s, NODE_INT);
 		n->i = config_setting_get_int64(s);
 		return n;
 	case CONFIG_TYPE_FLOAT:
-		n = convert_scalar(r, s, NODE_FLOAT);
+		n = node_of(r, s, NODE_FLOAT);
 		n->f = config_setting_get_float(s);
 		return n;
 	case CONFIG_TYPE_BOOL:
-		n = convert_scalar(r, s, NODE_BOOL);
+		n = node_of(r, s, NODE_BOOL);
 		n->b = config_setting_get_bool(s) != 0;
 		return n;
 	default:
 		return NULL;
 	}
-}
-
-/* Only texts without @include are folded: all of it stands in one file. */
-const struct node *
-read_unfold(const struct node *n, struct ws *ws, struct conf_check *c)
-{
-	struct reader r = {.ws = ws, .c = c, .dir = ".", .name = n->file};
-
-	return n->type == NODE_FOLDED ? convert_members(&r, n->folded, NODE_GROUP, FOLD_DEPTH) : n;
 }
 
 /* --- parsing ---------------------------------------------------------------------------------- */
@@ -252,16 +225,17 @@ syntax_error(const config_t *cfg, const struct reader *r)
 		text = "syntax error here or just before; a setting is written name = value; with "
 		       "members of lists separated by commas and none behind the last";
 	file = file != NULL ? included(file, r->dir, r->ws) : r->name;
-	complain(r->c, file, line > 0 ? (uint32_t)line : 0, text != NULL ? text : "not readable");
+	complain(r->c, file, line > 0 ? r->line + (uint32_t)line : 0,
+	    text != NULL ? text : "not readable");
 }
 
 /* The texts that @include brought in are looked through like the main one. */
 static void
 scan_included(const struct node *n, const char *name, const char **last, struct conf_check *c)
 {
+	struct scan_cuts none = {0};
 	struct gbuf text = {0};
 	const char *error;
-	bool ignored;
 
 	if (n->file != name && n->file != *last) {
 		*last = n->file;
@@ -269,7 +243,7 @@ scan_included(const struct node *n, const char *name, const char **last, struct 
 			complain(c, n->file, 0, error);
 		else
 			(void)!read_scan(
-			    str_n(text.p, text.n), n->file, &ignored, c); /* told through c */
+			    str_n(text.p, text.n), n->file, &none, c); /* told through c */
 		gbuf_free(&text);
 	}
 	if (n->type != NODE_GROUP && n->type != NODE_LIST)
@@ -280,65 +254,218 @@ scan_included(const struct node *n, const char *name, const char **last, struct 
 
 /* `text` ends with a NUL behind its last octet. */
 static struct node *
-parse(struct str text, const char *name, const char *dir, bool fold, struct ws *ws,
-    struct conf_check *c)
+parse(struct reader *r, struct str text, config_t *cfg)
 {
-	struct reader r = {.ws = ws, .c = c, .dir = dir, .name = name};
-	uint32_t errors = c->errors;
+	uint32_t errors = r->c->errors;
 	const char *last = NULL;
 	struct node *root;
-	config_t *cfg;
-	bool includes;
 
-	if (read_scan(text, name, &includes, c) < 0)
-		return NULL;
-	r.fold = fold && !includes;
-	cfg = config_in(ws, dir);
 	if (read_whole(cfg, text) != CONFIG_TRUE) {
-		syntax_error(cfg, &r);
+		syntax_error(cfg, r);
 		return NULL;
 	}
-	root = convert(&r, config_root_setting(cfg), 0);
-	if (r.last_file != NULL)
-		scan_included(root, name, &last, c);
-	return c->errors == errors ? root : NULL;
+	root = convert(r, config_root_setting(cfg), 0);
+	if (r->last_file != NULL)
+		scan_included(root, r->name, &last, r->c);
+	return r->c->errors == errors ? root : NULL;
+}
+
+/* --- runs ------------------------------------------------------------------------------------- */
+
+/* A list of its own, with a name as any setting has. */
+static void *
+run_parse(struct str text)
+{
+	config_t *cfg = xcalloc(1, sizeof(*cfg));
+	struct gbuf list = {0};
+
+	config_init(cfg);
+	gbuf_str(&list, STR("run = ("));
+	gbuf_str(&list, text);
+	gbuf_str(&list, STR(");"));
+	gbuf_u8(&list, '\0');
+	(void)read_whole(cfg, str_n(list.p, list.n - 1)); /* what is wrong stays in cfg */
+	gbuf_free(&list);
+	return cfg;
+}
+
+static void
+run_drop(void *tree)
+{
+	config_destroy(tree);
+	free(tree);
+}
+
+static const struct run_ops run_ops = {run_parse, run_drop};
+
+struct runs *
+read_runs_new(struct ws *ws, size_t aim)
+{
+	return runs_new(ws, &run_ops, aim);
+}
+
+static uint32_t
+lines_in(struct str text)
+{
+	const char *p = text.p, *end = text.p + text.n;
+	uint32_t n = 0;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		n++;
+		p++;
+	}
+	return n;
+}
+
+/* The text without what is cut out of it, but as many lines: behind the list's bracket, for a
+ * member has the line of what comes next, as libconfig counts them. */
+static void
+put_rest(struct str text, const struct scan_cuts *cuts, struct gbuf *out)
+{
+	uint32_t lines = 0;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < cuts->n; i++) {
+		const struct scan_cut *cut = &cuts->v[i];
+
+		gbuf_str(out, str_sub(text, at, cut->from));
+		at = cut->to;
+		lines += lines_in(str_sub(text, cut->from, cut->to));
+		if (i + 1 < cuts->n && cuts->v[i + 1].from == at)
+			continue;
+		gbuf_u8(out, (uint8_t)text.p[at++]);
+		for (; lines > 0; lines--)
+			gbuf_u8(out, '\n');
+	}
+	gbuf_str(out, str_sub(text, at, text.n));
+	gbuf_u8(out, '\0');
+}
+
+/* The top's list of that number, of those written ( ). */
+static struct node *
+list_of(struct node *root, const config_t *cfg, uint32_t number)
+{
+	const config_setting_t *top = config_root_setting(cfg), *s;
+
+	for (int i = 0; (s = config_setting_get_elem(top, (unsigned)i)) != NULL; i++)
+		if (config_setting_type(s) == CONFIG_TYPE_LIST && number-- == 0)
+			return node_get(root, str_of(config_setting_name(s)));
+	return NULL;
+}
+
+static void
+add_runs(struct reader *r, struct str text, const struct scan_cuts *cuts, struct node *root,
+    const config_t *cfg)
+{
+	uint32_t line = 0;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < cuts->n; i++) {
+		const struct scan_cut *cut = &cuts->v[i];
+		struct node *list = list_of(root, cfg, cut->list), *n;
+
+		BUG_ON(list == NULL);
+		line += lines_in(str_sub(text, at, cut->from));
+		at = cut->from;
+		n = node_new(r->ws, NODE_RUN, STR(""), r->name, line + 1);
+		n->run = runs_add(
+		    r->runs, str_sub(text, cut->from + 1, cut->to), r->name, line, cut->members);
+		node_add(list, n);
+		list->n += cut->members - 1;
+	}
+}
+
+/* What is long in it is left to runs. `text` may be gone afterwards: they need it. */
+static struct node *
+parse_cut(struct reader *r, struct gbuf *text, const struct scan_cuts *cuts)
+{
+	struct str whole = str_n(text->p, text->n - 1);
+	config_t *cfg = config_in(r->ws, r->dir);
+	struct gbuf rest = {0};
+	struct node *root;
+
+	if (cuts->n == 0)
+		return parse(r, whole, cfg);
+	put_rest(whole, cuts, &rest);
+	root = parse(r, str_n(rest.p, rest.n - 1), cfg);
+	gbuf_free(&rest);
+	if (root == NULL)
+		return NULL;
+	add_runs(r, whole, cuts, root, cfg);
+	runs_keep(r->runs, text);
+	return root;
+}
+
+int
+read_run(const struct node *n, struct run_reading *rr, struct conf_check *c)
+{
+	struct reader r = {.ws = c->ws, .c = c, .dir = ".", .name = n->file, .line = n->run->line};
+	const config_setting_t *list;
+	config_t *cfg = run_take(n->run);
+
+	if (config_error_type(cfg) != CONFIG_ERR_NONE) {
+		syntax_error(cfg, &r);
+		return -1;
+	}
+	list = config_setting_get_elem(config_root_setting(cfg), 0);
+	BUG_ON((uint32_t)config_setting_length(list) != n->run->members);
+	*rr = (struct run_reading){n->run, list};
+	return 1;
+}
+
+const struct node *
+read_run_member(const struct run_reading *rr, uint32_t i, struct ws *ws, struct conf_check *c)
+{
+	struct reader r = {
+	    .ws = ws, .c = c, .dir = ".", .name = rr->run->file, .line = rr->run->line};
+
+	return convert(&r, config_setting_get_elem(rr->list, i), RUN_DEPTH);
+}
+
+/* --- a text or a file --------------------------------------------------------------------------
+ */
+
+static struct node *
+read_gbuf(struct reader *r, struct gbuf *text)
+{
+	struct scan_cuts cuts = {.aim = r->runs != NULL ? runs_aim(r->runs) : 0};
+	struct node *root = NULL;
+
+	if (read_scan(str_n(text->p, text->n - 1), r->name, &cuts, r->c) == 1)
+		root = parse_cut(r, text, &cuts);
+	scan_cuts_free(&cuts);
+	return root;
 }
 
 struct node *
 read_text(struct str text, const char *name, const char *dir, struct ws *ws, struct conf_check *c)
 {
-	struct str copy = ws_str(ws, text);
+	struct reader r = {.ws = ws, .c = c, .dir = dir, .name = name};
+	struct gbuf copy = {0};
+	struct node *root;
 
-	if (copy.p == NULL)
-		oom_fail(text.n);
-	return parse(copy, name, dir, false, ws, c);
-}
-
-static struct node *
-read_path(const char *path, const char *dir, bool fold, struct ws *ws, struct conf_check *c)
-{
-	struct gbuf text = {0};
-	struct node *root = NULL;
-	const char *error, *name = ws_str(ws, str_of(path)).p;
-
-	if (load_path(path, &text, &error) < 0) {
-		complain(c, name, 0, error);
-	} else {
-		gbuf_u8(&text, '\0');
-		root = parse(str_n(text.p, text.n - 1), name, dir, fold, ws, c);
-	}
-	gbuf_free(&text);
+	gbuf_str(&copy, text);
+	gbuf_u8(&copy, '\0');
+	root = read_gbuf(&r, &copy);
+	gbuf_free(&copy);
 	return root;
 }
 
 struct node *
-read_file(const char *path, const char *dir, struct ws *ws, struct conf_check *c)
+read_file(const char *path, const char *dir, struct runs *runs, struct ws *ws, struct conf_check *c)
 {
-	return read_path(path, dir, false, ws, c);
-}
+	struct reader r = {
+	    .ws = ws, .c = c, .dir = dir, .name = ws_str(ws, str_of(path)).p, .runs = runs};
+	struct gbuf text = {0};
+	struct node *root = NULL;
+	const char *error;
 
-struct node *
-read_file_folded(const char *path, const char *dir, struct ws *ws, struct conf_check *c)
-{
-	return read_path(path, dir, true, ws, c);
+	if (load_path(path, &text, &error) < 0) {
+		complain(c, r.name, 0, error);
+	} else {
+		gbuf_u8(&text, '\0');
+		root = read_gbuf(&r, &text);
+	}
+	gbuf_free(&text);
+	return root;
 }

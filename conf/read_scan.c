@@ -1,13 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Just enough of libconfig's lexer to tell numbers from names, strings and comments.
+ * Just enough of libconfig's lexer to tell numbers from names, strings and comments, and to see
+ * which brackets are open.
  */
 #include "conf/read_scan.h"
+
+#include "shm/base/bug.h"
+
+#define SCAN_DEPTH 32 /* brackets; deeper texts are not cut */
+
+/* Where in the brackets it is. */
+struct shape {
+	char close[SCAN_DEPTH]; /* what each open one is closed by */
+	unsigned depth;
+	uint32_t lists;    /* of the top, begun so far */
+	uint32_t commas;   /* between members, since the last cut or the list's begin */
+	const char *from;  /* that place */
+	const char *comma; /* the last one, while nothing but a member's begin is behind it */
+	bool member;       /* something is behind the last comma or bracket that opened */
+	bool cut;          /* this list was cut */
+	bool odd;          /* brackets do not fit, or are too many */
+};
 
 struct scan {
 	const char *text, *p, *end;
 	const char *name;
 	struct conf_check *c;
+	struct scan_cuts *cuts;
+	struct shape shape;
 	uint32_t errors;
 	bool includes;
 };
@@ -36,7 +56,7 @@ complain(struct scan *s, struct str what, const char *why)
 }
 
 /* What an octet may begin, so that most are passed over by one look. */
-enum { WORD = 1, DIGIT = 2, STRING = 4, COMMENT = 8, INCLUDE = 16, NOTHING = 32 };
+enum { WORD = 1, DIGIT = 2, STRING = 4, COMMENT = 8, INCLUDE = 16, NOTHING = 32, SHAPE = 64 };
 
 static const uint8_t begins[256] = {
     ['a' ... 'z'] = WORD,
@@ -48,6 +68,13 @@ static const uint8_t begins[256] = {
     ['#'] = COMMENT,
     ['/'] = COMMENT,
     ['@'] = INCLUDE,
+    ['('] = SHAPE,
+    [')'] = SHAPE,
+    ['['] = SHAPE,
+    [']'] = SHAPE,
+    ['{'] = SHAPE,
+    ['}'] = SHAPE,
+    [','] = SHAPE,
     ['\0'] = NOTHING,
 };
 
@@ -171,17 +198,124 @@ scan_comment(struct scan *s)
 		s->p++;
 }
 
+/* --- brackets --------------------------------------------------------------------------------- */
+
+static bool
+in_list_of_top(const struct shape *sh)
+{
+	return sh->depth == 1 && sh->close[0] == ')';
+}
+
+static void
+cut_ends(struct scan *s, const char *at, uint32_t members)
+{
+	struct scan_cut *last = &s->cuts->v[s->cuts->n - 1];
+
+	last->to = (size_t)(at - s->text);
+	last->members = members;
+}
+
+/* In front of the member that begins here: what is behind the comma can stand by itself. */
+static void
+cut_here(struct scan *s)
+{
+	struct scan_cuts *cuts = s->cuts;
+	struct shape *sh = &s->shape;
+
+	if (sh->cut)
+		cut_ends(s, sh->comma, sh->commas);
+	if (cuts->n == cuts->cap) {
+		cuts->cap = MAX(2 * cuts->cap, 64u);
+		cuts->v = xrealloc(cuts->v, cuts->cap * sizeof(*cuts->v));
+	}
+	cuts->v[cuts->n++] =
+	    (struct scan_cut){.from = (size_t)(sh->comma - s->text), .list = sh->lists - 1};
+	sh->cut = true;
+	sh->commas = 0;
+	sh->from = sh->comma;
+}
+
+static void
+bracket_opens(struct scan *s, char close)
+{
+	struct shape *sh = &s->shape;
+
+	if (sh->depth == SCAN_DEPTH) {
+		sh->odd = true;
+		return;
+	}
+	if (close == '}' && in_list_of_top(sh) && sh->comma != NULL && s->cuts->aim > 0 &&
+	    (size_t)(s->p - sh->from) >= s->cuts->aim)
+		cut_here(s);
+	if (sh->depth == 0 && close == ')') {
+		sh->lists++;
+		sh->commas = 0;
+		sh->from = s->p;
+		sh->cut = false;
+	}
+	sh->close[sh->depth++] = close;
+	sh->comma = NULL;
+	sh->member = false;
+}
+
+static void
+bracket_closes(struct scan *s)
+{
+	struct shape *sh = &s->shape;
+
+	if (sh->depth == 0 || sh->close[sh->depth - 1] != *s->p) {
+		sh->odd = true;
+		return;
+	}
+	if (in_list_of_top(sh) && sh->cut)
+		cut_ends(s, s->p, sh->commas + 1);
+	sh->depth--;
+	sh->comma = NULL;
+	sh->member = true;
+}
+
+static void
+scan_shape(struct scan *s)
+{
+	switch (*s->p) {
+	case '(':
+		bracket_opens(s, ')');
+		break;
+	case '[':
+		bracket_opens(s, ']');
+		break;
+	case '{':
+		bracket_opens(s, '}');
+		break;
+	case ',':
+		if (in_list_of_top(&s->shape)) {
+			s->shape.comma = s->shape.member ? s->p : NULL;
+			s->shape.member = false;
+			s->shape.commas++;
+		}
+		break;
+	default:
+		bracket_closes(s);
+	}
+	s->p++;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
 static void
 scan_one(struct scan *s)
 {
 	switch (begins[(uint8_t)*s->p]) {
 	case WORD:
+		s->shape.member = true;
 		skip_word(s);
 		return;
 	case DIGIT:
+		s->shape.member = true;
 		scan_number(s);
 		return;
 	case STRING:
+		s->shape.member = true;
 		skip_string(s);
 		return;
 	case COMMENT:
@@ -190,6 +324,9 @@ scan_one(struct scan *s)
 	case INCLUDE:
 		s->includes = true;
 		s->p++;
+		return;
+	case SHAPE:
+		scan_shape(s);
 		return;
 	case NOTHING:
 		complain(s, STR("NUL"), "not allowed in a configuration file");
@@ -201,12 +338,26 @@ scan_one(struct scan *s)
 }
 
 int
-read_scan(struct str text, const char *name, bool *includes_r, struct conf_check *c)
+read_scan(struct str text, const char *name, struct scan_cuts *cuts, struct conf_check *c)
 {
-	struct scan s = {text.p, text.p, text.p + text.n, name, c, 0, false};
+	struct scan s = {.text = text.p,
+	    .p = text.p,
+	    .end = text.p + text.n,
+	    .name = name,
+	    .c = c,
+	    .cuts = cuts};
 
 	while (s.p < s.end)
 		scan_one(&s);
-	*includes_r = s.includes;
+	/* libconfig's text ends at a NUL, wherever that stands. */
+	if (s.includes || s.shape.odd || s.shape.depth > 0 || memchr(text.p, '\0', text.n) != NULL)
+		cuts->n = 0;
 	return s.errors == 0 ? 1 : -1;
+}
+
+void
+scan_cuts_free(struct scan_cuts *cuts)
+{
+	free(cuts->v);
+	*cuts = (struct scan_cuts){0};
 }
