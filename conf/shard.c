@@ -10,26 +10,8 @@
 #define FLAG_OTHERS    2u
 #define FLAGS_KNOWN    3u
 
-static inline uint16_t
-load16(const struct shard *s, uint32_t at)
-{
-	uint16_t v;
-
-	memcpy(&v, s->p + at, sizeof(v));
-	return le16toh(v);
-}
-
-static inline uint32_t
-load32(const struct shard *s, uint32_t at)
-{
-	uint32_t v;
-
-	memcpy(&v, s->p + at, sizeof(v));
-	return le32toh(v);
-}
-
 static inline uint64_t
-load64(const struct shard *s, uint32_t at)
+shard_u64(const struct shard *s, uint32_t at)
 {
 	uint64_t v;
 
@@ -37,54 +19,14 @@ load64(const struct shard *s, uint32_t at)
 	return le64toh(v);
 }
 
-static inline bool
-has(const struct shard *s, uint32_t at, uint32_t n)
-{
-	return at <= s->n && n <= s->n - at;
-}
-
-int
-shard_open(struct str value, struct shard *s_r)
-{
-	struct str body;
-	struct shard s;
-
-	if (value.n > IMAGE_MAX || image_open(value, 'S', &body) < 0 ||
-	    value.n < SHARD_ROOT + SHARD_NODE)
-		return -1;
-	s.p = (const unsigned char *)value.p;
-	s.n = (uint32_t)value.n;
-	s.outer = load32(&s, IMAGE_HEAD) & ~SHARD_OUTER_ANY;
-	s.outer_any = (load32(&s, IMAGE_HEAD) & SHARD_OUTER_ANY) != 0;
-	*s_r = s;
-	return 1;
-}
-
-int
-shard_node(const struct shard *s, uint32_t at, struct shard_node *n_r)
-{
-	if (at < SHARD_ROOT || !has(s, at, SHARD_NODE))
-		return -1;
-	n_r->at = at;
-	n_r->children = load16(s, at);
-	n_r->any = load16(s, at + 2);
-	for (unsigned i = 0; i < PATH_SORTS; i++)
-		n_r->list[i] = load16(s, at + 4 + 2 * i);
-	if (!has(s, at + SHARD_NODE, (uint32_t)n_r->children * SHARD_CHILD))
-		return -1;
-	if (s->outer > 0 && (n_r->children > 0 || n_r->any > 0 || at != SHARD_ROOT))
-		return -1;
-	return 1;
-}
-
 int
 shard_child_at(const struct shard *s, const struct shard_node *n, unsigned i, struct str *text_r,
     uint32_t *at_r)
 {
 	uint32_t row = n->at + SHARD_NODE + i * SHARD_CHILD;
-	uint16_t text = load16(s, row), len = load16(s, row + 2), at = load16(s, row + 4);
+	uint16_t text = shard_u16(s, row), len = shard_u16(s, row + 2), at = shard_u16(s, row + 4);
 
-	if (!has(s, text, len) || at <= n->at)
+	if (!shard_has(s, text, len) || at <= n->at)
 		return -1;
 	*text_r = str_n((const char *)s->p + text, len);
 	*at_r = at;
@@ -136,9 +78,9 @@ shard_list(
 
 	if (at == 0)
 		return 0;
-	if (!has(s, at, 2))
+	if (!shard_has(s, at, 2))
 		return -1;
-	*l_r = (struct shard_list){.s = s, .at = at + 2, .left = load16(s, at)};
+	*l_r = (struct shard_list){.s = s, .at = at + 2, .left = shard_u16(s, at)};
 	return 1;
 }
 
@@ -148,7 +90,7 @@ take_names(struct shard_list *l, struct candidate *c)
 	uint32_t start = l->at;
 
 	for (unsigned i = 0; i < c->n_params; i++) {
-		if (!has(l->s, l->at, 1) || !has(l->s, l->at, 1u + l->s->p[l->at]))
+		if (!shard_has(l->s, l->at, 1) || !shard_has(l->s, l->at, 1u + l->s->p[l->at]))
 			return false;
 		l->at += 1u + l->s->p[l->at];
 	}
@@ -162,9 +104,9 @@ take_options(struct shard_list *l, struct candidate *c, uint8_t flags)
 	c->listeners = 0;
 	c->others = STR_NONE;
 	if ((flags & FLAG_LISTENERS) != 0) {
-		if (!has(l->s, l->at, 8))
+		if (!shard_has(l->s, l->at, 8))
 			return false;
-		c->listeners = load64(l->s, l->at);
+		c->listeners = shard_u64(l->s, l->at);
 		l->at += 8;
 	}
 	if (!take_names(l, c))
@@ -172,7 +114,7 @@ take_options(struct shard_list *l, struct candidate *c, uint8_t flags)
 	if ((flags & FLAG_OTHERS) != 0) {
 		uint32_t at = l->at;
 
-		if (!has(l->s, at, 1) || !has(l->s, at, 1u + l->s->p[at]))
+		if (!shard_has(l->s, at, 1) || !shard_has(l->s, at, 1u + l->s->p[at]))
 			return false;
 		c->others = str_n((const char *)l->s->p + at + 1, l->s->p[at]);
 		l->at += 1u + l->s->p[at];
@@ -187,12 +129,12 @@ shard_next(struct shard_list *l, struct candidate *c_r)
 
 	if (l->left == 0)
 		return 0;
-	if (!has(l->s, l->at, SHARD_CAND))
+	if (!shard_has(l->s, l->at, SHARD_CAND))
 		return -1;
-	c_r->route = load32(l->s, l->at);
-	c_r->methods = load32(l->s, l->at + 4);
-	c_r->priority = (int32_t)load32(l->s, l->at + 8);
-	c_r->conditions = load16(l->s, l->at + 12);
+	c_r->route = shard_u32(l->s, l->at);
+	c_r->methods = shard_u32(l->s, l->at + 4);
+	c_r->priority = (int32_t)shard_u32(l->s, l->at + 8);
+	c_r->conditions = shard_u16(l->s, l->at + 12);
 	flags = l->s->p[l->at + 14];
 	c_r->n_params = l->s->p[l->at + 15];
 	l->at += SHARD_CAND;

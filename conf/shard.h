@@ -50,9 +50,67 @@ struct shard_list {
 	uint16_t left;
 };
 
-/* All return 1, 0 where there may be nothing, -1 malformed. */
-int shard_open(struct str value, struct shard *s_r) NODISCARD;
-int shard_node(const struct shard *s, uint32_t at, struct shard_node *n_r) NODISCARD;
+/* Are there n octets at this place? Whoever loads has asked. */
+static inline bool
+shard_has(const struct shard *s, uint32_t at, uint32_t n)
+{
+	return at <= s->n && n <= s->n - at;
+}
+
+static inline uint16_t
+shard_u16(const struct shard *s, uint32_t at)
+{
+	uint16_t v;
+
+	memcpy(&v, s->p + at, sizeof(v));
+	return le16toh(v);
+}
+
+static inline uint32_t
+shard_u32(const struct shard *s, uint32_t at)
+{
+	uint32_t v;
+
+	memcpy(&v, s->p + at, sizeof(v));
+	return le32toh(v);
+}
+
+/* All return 1, 0 where there may be nothing, -1 malformed. The first two are made for every
+ * segment of a path, without a call. */
+static inline NODISCARD int
+shard_open(struct str value, struct shard *s_r)
+{
+	struct str body;
+	uint32_t outer;
+
+	if (value.n > IMAGE_MAX || image_open(value, 'S', &body) < 0 ||
+	    value.n < SHARD_ROOT + SHARD_NODE)
+		return -1;
+	s_r->p = (const unsigned char *)value.p;
+	s_r->n = (uint32_t)value.n;
+	outer = shard_u32(s_r, IMAGE_HEAD);
+	s_r->outer = outer & ~SHARD_OUTER_ANY;
+	s_r->outer_any = (outer & SHARD_OUTER_ANY) != 0;
+	return 1;
+}
+
+static inline NODISCARD int
+shard_node(const struct shard *s, uint32_t at, struct shard_node *n_r)
+{
+	if (at < SHARD_ROOT || !shard_has(s, at, SHARD_NODE))
+		return -1;
+	n_r->at = at;
+	n_r->children = shard_u16(s, at);
+	n_r->any = shard_u16(s, at + 2);
+	for (unsigned i = 0; i < PATH_SORTS; i++)
+		n_r->list[i] = shard_u16(s, at + 4 + 2 * i);
+	if (!shard_has(s, at + SHARD_NODE, (uint32_t)n_r->children * SHARD_CHILD))
+		return -1;
+	if (s->outer > 0 && (n_r->children > 0 || n_r->any > 0 || at != SHARD_ROOT))
+		return -1;
+	return 1;
+}
+
 /* The child for this text: its offset. */
 int shard_child(
     const struct shard *s, const struct shard_node *n, struct str text, uint32_t *at_r) NODISCARD;

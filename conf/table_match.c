@@ -29,6 +29,14 @@ struct hit {
 	unsigned depth;
 };
 
+/* Where a walk stands. */
+struct step {
+	struct hit h;
+	uint32_t node; /* in h.shard; h.node is loaded from it */
+	size_t key_n;  /* the shard's key is so much of walk.key, */
+	uint64_t hash; /* and has this hash */
+};
+
 struct walk {
 	struct table *t;
 	const struct match_query *q;
@@ -42,8 +50,7 @@ struct walk {
 	uint32_t budget;
 	unsigned n;
 	bool overflow;
-	size_t key_n;
-	char key[DB_KEY_MAX];
+	char key[DB_KEY_MAX]; /* of the shard a step is in */
 	struct hit hit[HITS];
 };
 
@@ -56,7 +63,7 @@ segment_at(struct str path, size_t at)
 
 	while (end < path.n && path.p[end] != '/')
 		end++;
-	return str_sub(path, at + 1, end);
+	return str_n(path.p + at + 1, end - at - 1);
 }
 
 /* Values of the named parameters: the segments in `any`, in order. */
@@ -193,106 +200,117 @@ node_meet(struct walk *w, const struct hit *h)
 	return 0;
 }
 
-static int walk_node(struct walk *w, struct hit *h, uint32_t node);
-
-/* A child in a shard of its own. */
+/* Into a child in a shard of its own. */
 static int
-walk_outer(struct walk *w, struct hit *below, struct str text, bool any)
+step_outer(struct walk *w, struct step *s, struct str text, bool any)
 {
-	size_t key_n = w->key_n;
+	size_t key_n = shard_key_add(w->key, s->key_n, text, any);
 	struct str value;
 	int got;
 
-	w->key_n = shard_key_add(w->key, key_n, text, any);
-	if (w->key_n == 0) { /* longer than any pattern can be */
-		w->key_n = key_n;
+	if (key_n == 0) /* longer than any pattern can be */
 		return 0;
-	}
-	got = table_shard(w->t, str_n(w->key, w->key_n), &value);
-	if (got == 1)
-		got = shard_open(value, &below->shard) == 1 ? walk_node(w, below, SHARD_ROOT) : -1;
-	w->key_n = key_n;
-	return got;
+	s->hash = table_shard_hash(s->hash, str_n(w->key + s->key_n + 1, key_n - s->key_n - 1));
+	s->key_n = key_n;
+	got = table_shard(w->t, s->hash, str_n(w->key, key_n), &value);
+	if (got != 1)
+		return got;
+	s->node = SHARD_ROOT;
+	return shard_open(value, &s->h.shard);
 }
 
 static int
-walk_literal(struct walk *w, const struct hit *h, struct hit *below, struct str text)
+step_literal(struct walk *w, struct step *s, struct str text)
 {
-	uint32_t node;
-	int got;
+	if (s->h.shard.outer == 0)
+		return shard_child(&s->h.shard, &s->h.node, text, &s->node);
+	if (text.n == 1 && text.p[0] == SHARD_ANY)
+		return 0;
+	return step_outer(w, s, text, false);
+}
 
-	if (h->shard.outer > 0) {
-		if (text.n == 1 && text.p[0] == SHARD_ANY)
-			return 0;
-		return walk_outer(w, below, text, false);
-	}
-	got = shard_child(&h->shard, &h->node, text, &node);
-	return got == 1 ? walk_node(w, below, node) : got;
+static inline bool
+takes_any(const struct hit *h)
+{
+	return h->shard.outer > 0 ? h->shard.outer_any : h->node.any != 0;
 }
 
 static int
-walk_any(struct walk *w, const struct hit *h, struct hit *below, struct str text)
+step_any(struct walk *w, struct step *s, struct str text)
 {
-	uint32_t node;
-	int got;
-
-	if (text.n == 0)
-		return 0;
-	below->any |= UINT64_C(1) << h->depth;
-	if (h->shard.outer > 0)
-		return h->shard.outer_any ? walk_outer(w, below, text, true) : 0;
-	got = shard_any(&h->node, &node);
-	return got == 1 ? walk_node(w, below, node) : got;
+	s->h.any |= UINT64_C(1) << s->h.depth;
+	return s->h.shard.outer > 0 ? step_outer(w, s, text, true)
+				    : shard_any(&s->h.node, &s->node);
 }
 
-/* One segment further than h; its node is not looked at yet. */
 static inline void
-hit_below(const struct hit *h, struct str text, struct hit *below)
+step_done(struct step *s, struct str text)
 {
-	below->shard = h->shard;
-	below->any = h->any;
-	below->at = h->at + (uint32_t)text.n + 1;
-	below->depth = h->depth + 1;
+	s->h.at += (uint32_t)text.n + 1;
+	s->h.depth++;
 }
 
-/* h: how this node was reached, its shard included; h->node is set here. 1 when a candidate was
- * taken on the way. */
-static int
-walk_node(struct walk *w, struct hit *h, uint32_t node)
-{
-	struct hit below;
-	struct str text;
-	int got;
+static int walk_on(struct walk *w, struct step *s);
 
-	if (w->budget-- == 0 || shard_node(&h->shard, node, &h->node) < 0)
-		return -1;
-	got = node_meet(w, h);
-	if (got != 0 || h->at == w->path.n || (w->one_depth && h->depth == w->depth))
+/* The literal child of a node that has one for anything as well: s comes back to it. */
+static int
+walk_aside(struct walk *w, const struct step *s, struct str text)
+{
+	struct step aside = *s;
+	int got = step_literal(w, &aside, text);
+
+	if (got <= 0)
 		return got;
-	if (h->depth == PATH_SEGMENTS)
-		return 0;
-	text = segment_at(w->path, h->at);
-	hit_below(h, text, &below);
-	got = walk_literal(w, h, &below, text);
-	if (got != 0)
-		return got;
-	hit_below(h, text, &below);
-	return walk_any(w, h, &below, text);
+	step_done(&aside, text);
+	return walk_on(w, &aside);
+}
+
+/* From a node down, itself included; s is used up. 1 when a candidate was taken on the way. */
+static int
+walk_on(struct walk *w, struct step *s)
+{
+	struct hit *h = &s->h;
+
+	for (;;) {
+		struct str text;
+		int got;
+
+		if (w->budget-- == 0 || shard_node(&h->shard, s->node, &h->node) < 0)
+			return -1;
+		got = node_meet(w, h);
+		if (got != 0 || h->at == w->path.n || (w->one_depth && h->depth == w->depth))
+			return got;
+		if (h->depth == PATH_SEGMENTS)
+			return 0;
+		text = segment_at(w->path, h->at);
+		if (text.n == 0 || !takes_any(h)) {
+			got = step_literal(w, s, text);
+		} else {
+			got = walk_aside(w, s, text);
+			if (got != 0)
+				return got;
+			got = step_any(w, s, text);
+		}
+		if (got <= 0)
+			return got;
+		step_done(s, text);
+	}
 }
 
 static int
 walk_start(struct walk *w, uint32_t host)
 {
-	struct hit h = {.depth = 0};
+	struct step s = {.node = SHARD_ROOT};
 	struct str value;
 	int got;
 
 	w->budget = WALK_NODES;
-	w->key_n = shard_key_root(w->key, host);
-	got = table_shard(w->t, str_n(w->key, w->key_n), &value);
+	s.key_n = shard_key_root(w->key, host);
+	s.hash = table_shard_hash(0, str_n(w->key, s.key_n));
+	got = table_shard(w->t, s.hash, str_n(w->key, s.key_n), &value);
 	if (got <= 0)
 		return got;
-	return shard_open(value, &h.shard) == 1 ? walk_node(w, &h, SHARD_ROOT) : -1;
+	return shard_open(value, &s.h.shard) == 1 ? walk_on(w, &s) : -1;
 }
 
 /* More nodes than could be noted: depth by depth, each in a walk of its own. */

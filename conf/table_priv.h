@@ -34,9 +34,8 @@ struct host_memory {
 #define TABLE_SHARD_WAYS 4
 struct shard_place {
 	const char *key; /* in the map; the value lies behind it */
-	uint16_t key_n, n;
-	uint16_t tag;
-	uint16_t epoch; /* 0: unused */
+	uint64_t what;   /* 16 bits each, from the top: of the hash, the epoch (0: unused), lengths
+			    of key and value */
 };
 struct shard_set {
 	alignas(CACHE_LINE) struct shard_place way[TABLE_SHARD_WAYS];
@@ -67,8 +66,11 @@ int table_attach(const struct map *m, struct table **t_r, const char **error_r) 
 /* The numbers a host stands for, most specific first, without "any". Up to `cap`; -1 malformed. */
 int table_host_levels(struct table *t, struct str host, struct host_level *v, unsigned cap);
 
+/* The hash of a key: of the host's number first, begun with 0, then on with one segment after the
+ * other, without their slashes. */
+uint64_t table_shard_hash(uint64_t hash, struct str text);
 /* The shard of this key: 1, 0, -1, as db_get. */
-int table_shard(struct table *t, struct str key, struct str *value_r);
+int table_shard(struct table *t, uint64_t hash, struct str key, struct str *value_r);
 void table_shards_forget(struct table *t);
 
 #endif

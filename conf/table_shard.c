@@ -17,19 +17,36 @@ hash_step(uint64_t h, uint64_t word)
 	return h ^ h >> 32;
 }
 
-static uint64_t
-hash_of(struct str key)
+/* Up to eight octets as a word: short ones as pieces that may lie over each other. With their
+ * number it says which they are. */
+static inline uint64_t
+word_of(const char *p, size_t n)
 {
-	uint64_t h = key.n, word;
-	size_t at = 0;
+	uint64_t word = 0;
+	uint32_t low, high;
 
-	for (; key.n - at >= sizeof(word); at += sizeof(word)) {
-		memcpy(&word, key.p + at, sizeof(word));
+	if (n >= sizeof(low)) {
+		memcpy(&low, p, sizeof(low));
+		memcpy(&high, p + n - sizeof(high), sizeof(high));
+		return low | (uint64_t)high << 32;
+	}
+	for (size_t i = 0; i < n; i++)
+		word = word << 8 | (unsigned char)p[i];
+	return word;
+}
+
+/* What is left over when words are taken off the front counts as much as they do. */
+uint64_t
+table_shard_hash(uint64_t h, struct str text)
+{
+	uint64_t word;
+
+	h += text.n;
+	for (; text.n > sizeof(word); text.p += sizeof(word), text.n -= sizeof(word)) {
+		memcpy(&word, text.p, sizeof(word));
 		h = hash_step(h, word);
 	}
-	word = 0;
-	memcpy(&word, key.p + at, key.n - at);
-	return hash_step(h, word);
+	return hash_step(h, word_of(text.p, text.n));
 }
 
 void
@@ -62,11 +79,36 @@ memory_follow(struct shard_memory *m, uint64_t txn_id)
 		memory_make(m, m->set == NULL ? TABLE_SHARDS_MIN : m->n_sets);
 }
 
-static bool
-place_is(const struct shard_place *p, const struct shard_memory *m, uint16_t tag, struct str key)
+/* What a place is about, without the length of the value: one comparison, for each way of a set. */
+static inline uint64_t
+place_what(const struct shard_memory *m, uint64_t hash, size_t key_n)
 {
-	return p->tag == tag && p->epoch == m->epoch && p->key_n == key.n &&
-	       memcmp(p->key, key.p, key.n) == 0;
+	return hash >> 48 << 48 | (uint64_t)m->epoch << 32 | (uint64_t)key_n << 16;
+}
+
+static inline uint16_t
+place_epoch(const struct shard_place *p)
+{
+	return (uint16_t)(p->what >> 32);
+}
+
+/* Keys of the same length. */
+static inline bool
+key_same(const char *a, const char *b, size_t n)
+{
+	uint64_t x, y;
+
+	if (n <= sizeof(x))
+		return word_of(a, n) == word_of(b, n);
+	for (size_t at = 0; at < n; at += sizeof(x)) {
+		size_t from = MIN(at, n - sizeof(x));
+
+		memcpy(&x, a + from, sizeof(x));
+		memcpy(&y, b + from, sizeof(y));
+		if (x != y)
+			return false;
+	}
+	return true;
 }
 
 /* LMDB has a value right behind its key, unless it is too long for a page. Where the octets in
@@ -83,36 +125,38 @@ memory_keep(struct shard_memory *m, uint64_t hash, struct str key, struct str va
 		memory_make(m, m->n_sets * 4);
 	s = &m->set[hash & (m->n_sets - 1)];
 	p = &s->way[m->stored % TABLE_SHARD_WAYS];
-	for (unsigned i = 0; i < TABLE_SHARD_WAYS && p->epoch == m->epoch; i++)
-		if (s->way[i].epoch != m->epoch)
+	for (unsigned i = 0; i < TABLE_SHARD_WAYS && place_epoch(p) == m->epoch; i++)
+		if (place_epoch(&s->way[i]) != m->epoch)
 			p = &s->way[i];
-	*p = (struct shard_place){
-	    .key = value.p - key.n,
-	    .key_n = (uint16_t)key.n,
-	    .n = (uint16_t)value.n,
-	    .tag = (uint16_t)(hash >> 48),
-	    .epoch = m->epoch,
-	};
+	p->key = value.p - key.n;
+	p->what = place_what(m, hash, key.n) | value.n;
+}
+
+static int
+shard_read(struct table *t, uint64_t hash, struct str key, struct str *value_r)
+{
+	int got = db_get(t->txn, t->map.tab[MAP_SHARD], key, value_r);
+
+	if (got == 1)
+		memory_keep(&t->shards, hash, key, *value_r);
+	return got;
 }
 
 int
-table_shard(struct table *t, struct str key, struct str *value_r)
+table_shard(struct table *t, uint64_t hash, struct str key, struct str *value_r)
 {
 	struct shard_memory *m = &t->shards;
-	uint64_t hash = hash_of(key);
-	struct shard_set *s;
-	int got;
+	const struct shard_place *p;
+	uint64_t what;
 
 	if (unlikely(m->txn_id != t->txn_id || m->set == NULL))
 		memory_follow(m, t->txn_id);
-	s = &m->set[hash & (m->n_sets - 1)];
-	for (unsigned i = 0; i < TABLE_SHARD_WAYS; i++)
-		if (place_is(&s->way[i], m, (uint16_t)(hash >> 48), key)) {
-			*value_r = str_n(s->way[i].key + key.n, s->way[i].n);
+	what = place_what(m, hash, key.n);
+	p = m->set[hash & (m->n_sets - 1)].way;
+	for (unsigned i = 0; i < TABLE_SHARD_WAYS; i++, p++)
+		if ((p->what ^ what) <= UINT16_MAX && key_same(p->key, key.p, key.n)) {
+			*value_r = str_n(p->key + key.n, (uint16_t)p->what);
 			return 1;
 		}
-	got = db_get(t->txn, t->map.tab[MAP_SHARD], key, value_r);
-	if (got == 1)
-		memory_keep(m, hash, key, *value_r);
-	return got;
+	return shard_read(t, hash, key, value_r);
 }
