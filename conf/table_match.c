@@ -8,6 +8,9 @@
  * something to offer are noted, deepest first; then their candidates are tried in turn. Where a
  * walk meets more nodes than it can note, it is repeated for one depth after the other.
  *
+ * A walk begins at the root, or further down where all that lies above was walked before and had
+ * nothing to offer (table_shortcut.c).
+ *
  * Who does not take the method is passed over at first. Only when nobody took the request is the
  * walk repeated to ask which of those stand otherwise: their methods make the 405.
  */
@@ -50,7 +53,9 @@ struct walk {
 	uint32_t budget;
 	unsigned n;
 	bool overflow;
-	char key[DB_KEY_MAX]; /* of the shard a step is in */
+	uint32_t host;
+	struct shortcut *learn; /* NULL: none, or there was a choice above */
+	char key[DB_KEY_MAX];   /* of the shard a step is in */
 	struct hit hit[HITS];
 };
 
@@ -193,6 +198,7 @@ node_meet(struct walk *w, const struct hit *h)
 	if (list[PATH_REGEX] == 0 && list[PATH_PREFIX] == 0 &&
 	    (list[PATH_EXACT] == 0 || h->at != w->path.n))
 		return 0;
+	w->learn = NULL;
 	w->deepest = MAX(w->deepest, h->depth);
 	if (w->one_depth)
 		return h->depth == w->depth ? hit_try(w, h) : 0;
@@ -265,6 +271,19 @@ walk_aside(struct walk *w, const struct step *s, struct str text)
 	return walk_on(w, &aside);
 }
 
+/* Nothing was to be chosen on the way to this shard. */
+static void
+shortcut_note(struct walk *w, const struct step *s)
+{
+	struct shortcut *c = w->learn;
+
+	if (!table_shortcut_learn(w->t, c, w->host, str_n(w->path.p, s->h.at)))
+		return;
+	c->shard = s->h.shard;
+	c->depth = (uint8_t)s->h.depth;
+	c->hash = s->hash;
+}
+
 /* From a node down, itself included; s is used up. 1 when a candidate was taken on the way. */
 static int
 walk_on(struct walk *w, struct step *s)
@@ -286,6 +305,7 @@ walk_on(struct walk *w, struct step *s)
 		if (text.n == 0 || !takes_any(h)) {
 			got = step_literal(w, s, text);
 		} else {
+			w->learn = NULL;
 			got = walk_aside(w, s, text);
 			if (got != 0)
 				return got;
@@ -294,23 +314,50 @@ walk_on(struct walk *w, struct step *s)
 		if (got <= 0)
 			return got;
 		step_done(s, text);
+		if (unlikely(w->learn != NULL) && h->shard.outer > 0)
+			shortcut_note(w, s);
 	}
 }
 
 static int
-walk_start(struct walk *w, uint32_t host)
+walk_root(struct walk *w)
 {
 	struct step s = {.node = SHARD_ROOT};
 	struct str value;
 	int got;
 
-	w->budget = WALK_NODES;
-	s.key_n = shard_key_root(w->key, host);
+	s.key_n = shard_key_root(w->key, w->host);
 	s.hash = table_shard_hash(0, str_n(w->key, s.key_n));
 	got = table_shard(w->t, s.hash, str_n(w->key, s.key_n), &value);
 	if (got <= 0)
 		return got;
 	return shard_open(value, &s.h.shard) == 1 ? walk_on(w, &s) : -1;
+}
+
+static int
+walk_shortcut(struct walk *w, const struct shortcut *c)
+{
+	struct step s = {.h = {.shard = c->shard, .at = c->path_n, .depth = c->depth},
+	    .node = SHARD_ROOT,
+	    .hash = c->hash};
+
+	s.key_n = shard_key_root(w->key, w->host);
+	memcpy(w->key + s.key_n, c->path, sizeof(c->path));
+	s.key_n += c->path_n;
+	return walk_on(w, &s);
+}
+
+static int
+walk_start(struct walk *w, uint32_t host)
+{
+	const struct shortcut *c = NULL;
+
+	w->budget = WALK_NODES;
+	w->host = host;
+	w->learn = NULL;
+	if (!w->one_depth)
+		c = table_shortcut(w->t, host, w->path, &w->learn);
+	return c != NULL ? walk_shortcut(w, c) : walk_root(w);
 }
 
 /* More nodes than could be noted: depth by depth, each in a walk of its own. */

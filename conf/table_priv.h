@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A reader's view of the map, for table.c (life cycle, objects), table_host.c (which hosts answer)
- * and table_match.c (which route).
+ * A reader's view of the map, for table.c (life cycle, objects), table_host.c (which hosts answer),
+ * table_match.c (which route), table_shard.c and table_shortcut.c (what walks have in common).
  */
 #ifndef GW_TABLE_PRIV_H
 #define GW_TABLE_PRIV_H
 
 #include "conf/map.h"
+#include "conf/shard.h"
 
 #define TABLE_LEVELS      8   /* hosts that are remembered together: exact, wildcards, any */
 #define TABLE_HOSTS       128 /* remembered host names; a power of two */
@@ -47,6 +48,21 @@ struct shard_memory {
 	uint64_t txn_id;
 };
 
+/* A shard of a host to which all paths with this beginning come, with nothing to offer and no other
+ * way on what lies above it: a walk may begin here. */
+#define TABLE_SHORTCUTS 32 /* a power of two */
+#define SHORTCUT_OCTETS 64
+struct shortcut {
+	uint64_t txn_id; /* 0: unused */
+	uint32_t host;
+	uint8_t uses; /* less those that it was in the way of */
+	uint8_t path_n, depth;
+	uint8_t most; /* octets of the beginning that may be learnt in its place */
+	struct shard shard;
+	uint64_t hash; /* of the shard's key */
+	char path[SHORTCUT_OCTETS];
+};
+
 struct table {
 	struct map map;
 	struct db_txn *txn;
@@ -57,6 +73,7 @@ struct table {
 	char pattern[1024];
 	struct host_memory hosts[TABLE_HOSTS];
 	struct shard_memory shards;
+	struct shortcut shortcuts[TABLE_SHORTCUTS];
 };
 
 /* A reader in the process that writes (keeper), which may not open the environment twice. It sees
@@ -72,5 +89,12 @@ uint64_t table_shard_hash(uint64_t hash, struct str text);
 /* The shard of this key: 1, 0, -1, as db_get. */
 int table_shard(struct table *t, uint64_t hash, struct str key, struct str *value_r);
 void table_shards_forget(struct table *t);
+
+/* The shortcut for this path, or NULL; then *learn_r may be one to be learnt on the way. */
+const struct shortcut *table_shortcut(
+    struct table *t, uint32_t host, struct str path, struct shortcut **learn_r);
+/* This one begins with `path`: true, and depth, shard and hash are the caller's to fill in; false:
+ * that is too long. */
+bool table_shortcut_learn(struct table *t, struct shortcut *c, uint32_t host, struct str path);
 
 #endif
