@@ -31,10 +31,13 @@ struct host_memory {
 };
 
 /* Where shards lie in one snapshot, by hash of their keys: saves look-ups in the B-tree, of which a
- * request makes one for each shard on its path. A set is a cache line. */
-#define TABLE_SHARD_WAYS 4
+ * request makes one for each shard on its path. A set is a cache line. Small ones are copied: in
+ * the map each has a page of its own, here a page has many. */
+#define TABLE_SHARD_WAYS   4
+#define TABLE_SHARD_COPY   192        /* octets of key and value */
+#define TABLE_SHARD_COPIES (1u << 20) /* octets of all copies; they come as they are used */
 struct shard_place {
-	const char *key; /* in the map; the value lies behind it */
+	const char *key; /* in the map or a copy; the value lies behind it */
 	uint64_t what;   /* 16 bits each, from the top: of the hash, the epoch (0: unused), lengths
 			    of key and value */
 };
@@ -46,6 +49,8 @@ struct shard_memory {
 	uint32_t n_sets, stored;
 	uint16_t epoch; /* what has another one is of another snapshot */
 	uint64_t txn_id;
+	char *copies;    /* NULL until the first match */
+	uint32_t copied; /* octets, in this snapshot */
 };
 
 /* A shard of a host to which all paths with this beginning come, with nothing to offer and no other

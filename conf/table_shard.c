@@ -53,7 +53,9 @@ void
 table_shards_forget(struct table *t)
 {
 	free(t->shards.set);
+	free(t->shards.copies);
 	t->shards.set = NULL;
+	t->shards.copies = NULL;
 }
 
 static void
@@ -75,6 +77,9 @@ memory_follow(struct shard_memory *m, uint64_t txn_id)
 {
 	m->txn_id = txn_id;
 	m->stored = 0;
+	m->copied = 0; /* shortcuts that lead to one are of that snapshot as well */
+	if (m->copies == NULL)
+		m->copies = xmalloc(TABLE_SHARD_COPIES);
 	if (m->set == NULL || ++m->epoch == 0)
 		memory_make(m, m->set == NULL ? TABLE_SHARDS_MIN : m->n_sets);
 }
@@ -111,6 +116,21 @@ key_same(const char *a, const char *b, size_t n)
 	return true;
 }
 
+/* Key and value, one behind the other, where they lie from now on. */
+static const char *
+memory_copy(struct shard_memory *m, struct str key, struct str value)
+{
+	size_t n = key.n + value.n;
+	char *at = m->copies + m->copied;
+
+	if (n > TABLE_SHARD_COPY || n > TABLE_SHARD_COPIES - m->copied)
+		return value.p - key.n;
+	m->copied += (uint32_t)n;
+	memcpy(at, key.p, key.n);
+	memcpy(at + key.n, value.p, value.n);
+	return at;
+}
+
 /* LMDB has a value right behind its key, unless it is too long for a page. Where the octets in
  * front of it are not the key, nothing is remembered. */
 static void
@@ -128,7 +148,7 @@ memory_keep(struct shard_memory *m, uint64_t hash, struct str key, struct str va
 	for (unsigned i = 0; i < TABLE_SHARD_WAYS && place_epoch(p) == m->epoch; i++)
 		if (place_epoch(&s->way[i]) != m->epoch)
 			p = &s->way[i];
-	p->key = value.p - key.n;
+	p->key = memory_copy(m, key, value);
 	p->what = place_what(m, hash, key.n) | value.n;
 }
 

@@ -360,6 +360,12 @@ metric_row_observe(struct metrics *m, uint32_t row, enum histogram_id h, uint64_
 	cell_add(c + METRIC_BUCKETS, us);
 }
 
+const void *
+metric_row_at(const struct metrics *m, uint32_t row, enum metric_scope scope)
+{
+	return row_block(m, m->own, row, scope);
+}
+
 /* --- reading --- */
 
 uint64_t

@@ -93,6 +93,10 @@ void metric_row_sub(struct metrics *m, uint32_t row, enum metric_all id, uint64_
  * Never more than that; two that ask for the last place at one moment may both get none. */
 bool metric_row_take(struct metrics *m, uint32_t row, enum metric_all id, uint64_t most);
 void metric_row_observe(struct metrics *m, uint32_t row, enum histogram_id h, uint64_t us);
+/* Where the writer's cells of a row lie, so many octets from there, for those who fetch them ahead
+ * of metric_row_add. */
+#define METRIC_ROW_NEAR 320
+const void *metric_row_at(const struct metrics *m, uint32_t row, enum metric_scope scope);
 
 /* Reader side: sums over slots. */
 uint64_t metric_sum(const struct metrics *m, enum metric_all id);

@@ -57,6 +57,7 @@ upstream_attempt(struct req *r)
 		return NULL;
 	r->attempt = attempt_new(r->worker->up, &c, &r->ws);
 	r->attempt->owner = r;
+	r->attempt->tally = metric_row_at(r->worker->metrics, r->metric_route, METRIC_ROUTE);
 	r->attempt->on_event = upstream_event;
 	return r->attempt;
 }

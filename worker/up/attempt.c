@@ -178,6 +178,7 @@ attempt_ahead(const struct xchg *x)
 	const struct attempt *a = x->owner;
 
 	prefetch(a->owner, ATTEMPT_OWNER_NEAR);
+	prefetch(a->tally, METRIC_ROW_NEAR);
 }
 
 static void

@@ -42,6 +42,8 @@ struct attempt {
 	void (*on_event)(struct attempt *a);
 	void *owner; /* so much of it is fetched ahead of on_event: */
 #define ATTEMPT_OWNER_NEAR 704
+	const void
+	    *tally; /* what the owner counts in when it is done: METRIC_ROW_NEAR of that too */
 
 	uint8_t state, phase;
 	bool reused, taken, timed_out, body_used, fresh, fresh_used, counted;
