@@ -4,6 +4,7 @@ its bars are held against the gateway's median. One more is one more entry in RO
 """
 import re
 import resource
+import statistics
 import struct
 import subprocess
 import tempfile
@@ -20,11 +21,36 @@ SETTLE = 3  # s until what a burst needed was given back
 ROUTES = 100000
 
 
+class Turns:
+    """Microseconds of CPU for each request of a load. All proxies of the row stand, and each has the load for a
+    second at a time, so that a slow spell of the machine meets all of them alike."""
+
+    SECONDS = 1
+
+    def __init__(self, load):
+        self.load = load
+
+    def turn(self, proxy, a):
+        before, began = proxy.cpu(), time.monotonic()
+        got = self.load(proxy, a, self.SECONDS)
+        return {**got, "cpu": proxy.cpu() - before, "took": time.monotonic() - began}
+
+    def sample(self, proxy, turns):
+        """What a round found."""
+        total = {k: sum(t[k] for t in turns) for k in ("requests", "errors", "cpu", "took")}
+        if not total["requests"]:
+            raise Failed(f"no request was answered, {total['errors']} errors")
+        usual = {k: statistics.median(t[k] for t in turns) for k in ("rps", "p50", "p99") if k in turns[0]}
+        return {**usual, "requests": total["requests"], "errors": total["errors"],
+                "value": total["cpu"] / total["requests"] * 1e6, "busy": total["cpu"] / total["took"],
+                "pss_kib": proxy.memory()}
+
+
 @dataclass(frozen=True)
 class Row:
     about: str
     unit: str
-    measure: Callable  # (proxy, a) -> {value, and what else is worth printing}
+    measure: Callable | Turns  # (proxy, a) -> {value, and what else is worth printing}
     bars: tuple
     beside: tuple = ("nginx", "haproxy")  # measured in the same run; names of MAKERS
     how: dict = field(default_factory=dict)  # the work, as the makers in proxies.py know it
@@ -93,19 +119,6 @@ def messages(octets):
 
 # --- measures -------------------------------------------------------------------------------------
 
-def cpu(load):
-    """Microseconds of CPU for each request of the load."""
-    def measure(proxy, a):
-        load(proxy, a, a.warmup)
-        before, began = proxy.cpu(), time.monotonic()
-        got = load(proxy, a, a.seconds)
-        used, took = proxy.cpu() - before, time.monotonic() - began
-        if not got["requests"]:
-            raise Failed(f"no request was answered, {got['errors']} errors")
-        return {**got, "value": used / got["requests"] * 1e6, "busy": used / took, "pss_kib": proxy.memory()}
-    return measure
-
-
 def idle(*options):
     """Octets of Pss that each of many connections adds."""
     def measure(proxy, a):
@@ -153,34 +166,35 @@ REQUEST, CALL, SHAKE = "us of CPU per request", "us of CPU per call", "us of CPU
 MESSAGE, EACH = "us of CPU per message", "octets of Pss per connection"
 
 ROWS = {
-    "forward": Row("keep-alive, 64 connections", REQUEST, cpu(web()), (Bar(1.15, RELAY), *BETTER), (*FLOOR, *PLAIN)),
-    "forward-512": Row("keep-alive, 512 connections", REQUEST, cpu(web(512)), (Bar(1.20, RELAY), *BETTER), FLOOR),
-    "routes": Row(f"{ROUTES:,} routes, 1,000 of them asked for in turn, 64 connections", REQUEST, cpu(routed(1000)),
+    "forward": Row("keep-alive, 64 connections", REQUEST, Turns(web()), (Bar(1.15, RELAY), *BETTER), (*FLOOR, *PLAIN)),
+    "forward-512": Row("keep-alive, 512 connections", REQUEST, Turns(web(512)), (Bar(1.20, RELAY), *BETTER), FLOOR),
+    "routes": Row(f"{ROUTES:,} routes, 1,000 of them asked for in turn, 64 connections", REQUEST, Turns(routed(1000)),
                   (Bar(1.03, ("one-route",)), *BETTER), ("relay", "one-route", *BEST), {"routes": ROUTES}, takes=4),
     "routes-all": Row(f"{ROUTES:,} routes, all asked for in turn (no core's cache has them), 64 connections", REQUEST,
-                      cpu(routed(ROUTES)), BETTER, ("relay", "one-route", *BEST), {"routes": ROUTES}, takes=4),
-    "logged": Row("access log, metrics, request id, trace context; 64 connections", REQUEST, cpu(web()),
+                      Turns(routed(ROUTES)), BETTER, ("relay", "one-route", *BEST), {"routes": ROUTES}, takes=4),
+    "logged": Row("access log, metrics, request id, trace context; 64 connections", REQUEST, Turns(web()),
                   (Bar(1.20, RELAY), *BETTER), FLOOR, {"log": True}),
-    "post": Row("POST of 64 KiB, 64 connections", REQUEST, cpu(web(64, "/16", "post", 65536)), BETTER, FLOOR,
+    "post": Row("POST of 64 KiB, 64 connections", REQUEST, Turns(web(64, "/16", "post", 65536)), BETTER, FLOOR,
                 {"bulk": True}),
-    "download": Row("download of 10 MiB, 16 connections", REQUEST, cpu(web(16, "/10485760")), BETTER, FLOOR,
+    "download": Row("download of 10 MiB, 16 connections", REQUEST, Turns(web(16, "/10485760")), BETTER, FLOOR,
                     {"bulk": True}),
-    "close": Row("a connection per request, 64 at a time", REQUEST, cpu(web(64, "", "-HConnection: close")), BETTER,
+    "close": Row("a connection per request, 64 at a time", REQUEST, Turns(web(64, "", "-HConnection: close")), BETTER,
                  FLOOR),
-    "https": Row("HTTPS, keep-alive, 64 connections", REQUEST, cpu(web()), BETTER, how=TLS),
-    "full": Row("full handshakes", SHAKE, cpu(handshakes()), BETTER, how=TLS),
-    "resumed": Row("handshakes resumed by ticket", SHAKE, cpu(handshakes("-r")), BETTER, how=TLS),
-    "h2c-4x32": Row("HTTP/2 in clear, 4 connections of 32 streams", REQUEST, cpu(streams(4, 32)), BESTS, H2, H2C),
-    "h2c-1x100": Row("HTTP/2 in clear, one connection of 100 streams", REQUEST, cpu(streams(1, 100)), BESTS, H2, H2C),
-    "h2-4x32": Row("HTTP/2 over TLS, 4 connections of 32 streams", REQUEST, cpu(streams(4, 32)), BESTS, H2, H2TLS),
-    "h2-1x100": Row("HTTP/2 over TLS, one connection of 100 streams", REQUEST, cpu(streams(1, 100)), BESTS, H2, H2TLS),
-    "grpc-4x32": Row("gRPC unary in clear, 4 connections of 32 streams", CALL, cpu(unary(4, 32)), BESTS, H2, GRPC,
+    "https": Row("HTTPS, keep-alive, 64 connections", REQUEST, Turns(web()), BETTER, how=TLS),
+    "full": Row("full handshakes", SHAKE, Turns(handshakes()), BETTER, how=TLS),
+    "resumed": Row("handshakes resumed by ticket", SHAKE, Turns(handshakes("-r")), BETTER, how=TLS),
+    "h2c-4x32": Row("HTTP/2 in clear, 4 connections of 32 streams", REQUEST, Turns(streams(4, 32)), BESTS, H2, H2C),
+    "h2c-1x100": Row("HTTP/2 in clear, one connection of 100 streams", REQUEST, Turns(streams(1, 100)), BESTS, H2, H2C),
+    "h2-4x32": Row("HTTP/2 over TLS, 4 connections of 32 streams", REQUEST, Turns(streams(4, 32)), BESTS, H2, H2TLS),
+    "h2-1x100": Row("HTTP/2 over TLS, one connection of 100 streams", REQUEST, Turns(streams(1, 100)), BESTS, H2,
+                    H2TLS),
+    "grpc-4x32": Row("gRPC unary in clear, 4 connections of 32 streams", CALL, Turns(unary(4, 32)), BESTS, H2, GRPC,
                      "h2origin"),
-    "grpc-1x100": Row("gRPC unary in clear, one connection of 100 streams", CALL, cpu(unary(1, 100)), BESTS, H2, GRPC,
+    "grpc-1x100": Row("gRPC unary in clear, one connection of 100 streams", CALL, Turns(unary(1, 100)), BESTS, H2, GRPC,
                       "h2origin"),
-    "ws64": Row("WebSocket messages of 64 octets, there and back", MESSAGE, cpu(messages(64)),
+    "ws64": Row("WebSocket messages of 64 octets, there and back", MESSAGE, Turns(messages(64)),
                 (Bar(1.0, ("haproxy",)),), ("relay", "haproxy"), **WS),
-    "ws1024": Row("WebSocket messages of 1 KiB, there and back", MESSAGE, cpu(messages(1024)),
+    "ws1024": Row("WebSocket messages of 1 KiB, there and back", MESSAGE, Turns(messages(1024)),
                   (Bar(1.0, ("haproxy",)),), ("relay", "haproxy"), **WS),
     "idle": Row("idle connections, after one request each", EACH, idle(), (Bar(600),), runs=3, takes=10),
     "idle-tls": Row("idle TLS connections, after one request each", EACH, idle("-t"), (Bar(15 * 1024),), how=TLS,
