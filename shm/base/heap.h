@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Memory for much work at once. A hundred thousand routes take two hundred megabytes in small
- * pieces, and a quarter of the time went into fetching those from the kernel a page at a time.
+ * Memory for much work at once. A change of a hundred thousand routes takes the keeper some fifty
+ * megabytes in small pieces, and much of its time went into fetching those from the kernel a page
+ * at a time.
  */
 #ifndef GW_HEAP_H
 #define GW_HEAP_H

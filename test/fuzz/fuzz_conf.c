@@ -10,19 +10,12 @@
 #include "shm/base/bug.h"
 #include "test/fuzz/policy.h"
 #include "test/fuzz/report.h"
+#include "test/lib/libconfig_leak.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__lsan_default_suppressions(void);
-
-/* libconfig forgets the string it was in when it meets an error; the loader exits soon after. */
-const char *
-__lsan_default_suppressions(void)
-{
-	return "leak:libconfig";
-}
 
 /* A file without a name in any directory, so that nothing is written to disk and no conf.d is
  * found. */

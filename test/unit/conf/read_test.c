@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "shm/base/rnd.h"
+#include "test/lib/libconfig_leak.h"
 #include "test/unit/harness.h"
 
 struct kit {
@@ -263,8 +264,7 @@ put_list(struct gbuf *out, uint32_t name)
 	gbuf_str(out, STR(");\n"));
 }
 
-/* What has a quote, a slash or a hash taken from it means something else altogether; libconfig
- * forgets the string it was in, and its memory. */
+/* A quote, a slash or a hash makes something else of all that follows: they stay. */
 static void
 spoil(struct gbuf *out)
 {
