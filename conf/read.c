@@ -408,7 +408,10 @@ read_run(const struct node *n, struct run_reading *rr, struct conf_check *c)
 		return -1;
 	}
 	list = config_setting_get_elem(config_root_setting(cfg), 0);
-	BUG_ON((uint32_t)config_setting_length(list) != n->run->members);
+	if ((uint32_t)config_setting_length(list) != n->run->members) { /* so it was counted on */
+		complain(c, n->file, n->line, "the members of this list cannot be told apart");
+		return -1;
+	}
 	*rr = (struct run_reading){n->run, list};
 	return 1;
 }

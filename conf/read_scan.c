@@ -56,7 +56,16 @@ complain(struct scan *s, struct str what, const char *why)
 }
 
 /* What an octet may begin, so that most are passed over by one look. */
-enum { WORD = 1, DIGIT = 2, STRING = 4, COMMENT = 8, INCLUDE = 16, NOTHING = 32, SHAPE = 64 };
+enum {
+	WORD = 1,
+	DIGIT = 2,
+	STRING = 4,
+	COMMENT = 8,
+	INCLUDE = 16,
+	NOTHING = 32,
+	SHAPE = 64,
+	POINT = 128 /* alone it is a number, too */
+};
 
 static const uint8_t begins[256] = {
     ['a' ... 'z'] = WORD,
@@ -75,6 +84,7 @@ static const uint8_t begins[256] = {
     ['{'] = SHAPE,
     ['}'] = SHAPE,
     [','] = SHAPE,
+    ['.'] = POINT,
     ['\0'] = NOTHING,
 };
 
@@ -206,6 +216,7 @@ in_list_of_top(const struct shape *sh)
 	return sh->depth == 1 && sh->close[0] == ')';
 }
 
+/* Later libconfigs take a comma behind the last member: it is none. */
 static void
 cut_ends(struct scan *s, const char *at, uint32_t members)
 {
@@ -268,7 +279,7 @@ bracket_closes(struct scan *s)
 		return;
 	}
 	if (in_list_of_top(sh) && sh->cut)
-		cut_ends(s, s->p, sh->commas + 1);
+		cut_ends(s, s->p, sh->commas + sh->member);
 	sh->depth--;
 	sh->comma = NULL;
 	sh->member = true;
@@ -327,6 +338,10 @@ scan_one(struct scan *s)
 		return;
 	case SHAPE:
 		scan_shape(s);
+		return;
+	case POINT:
+		s->shape.member = true;
+		s->p++;
 		return;
 	case NOTHING:
 		complain(s, STR("NUL"), "not allowed in a configuration file");

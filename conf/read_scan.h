@@ -16,8 +16,7 @@
 struct scan_cut {
 	size_t from, to;
 	uint32_t list;    /* of the top, written ( ), counted from 0 */
-	uint32_t members; /* commas but the first, and one: as many as the list has if it is well
-			     formed */
+	uint32_t members; /* as many as there are, if it is well formed */
 };
 
 struct scan_cuts {

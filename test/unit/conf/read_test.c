@@ -168,7 +168,6 @@ static void
 bad_members(void **state)
 {
 	static const char *const texts[] = {
-	    "l = ( { a = 1; }, { a = 2; }, );",
 	    "l = ( { a = 1; }, , { a = 2; } );",
 	    "l = ( , { a = 1; }, { a = 2; } );",
 	    "l = ( { a = 1; }, { a = 2; }, , { a = 2; } );",
@@ -186,6 +185,20 @@ bad_members(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		assert_false(same_in_runs(*state, str_of(texts[i])));
+}
+
+/* Which of these can be read is libconfig's to say, and has changed. */
+static void
+members_of_any_version(void **state)
+{
+	static const char *const texts[] = {
+	    "l = ( { a = 1; }, { a = 2; }, );",
+	    "l = ( { a = 1; }, { a = 2; }, . );",
+	    "l = ( { a = 1; }, ., { a = 2; }, .5, -., { a = 3; } );",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		(void)same_in_runs(*state, str_of(texts[i]));
 }
 
 /* The line is the file's, and what comes behind it does not hide it. */
@@ -320,6 +333,7 @@ many_runs(void **state)
 static const struct CMUnitTest tests[] = {
     TEST_WITH(odd_members, setup, teardown),
     TEST_WITH(bad_members, setup, teardown),
+    TEST_WITH(members_of_any_version, setup, teardown),
     TEST_WITH(error_has_its_line, setup, teardown),
     TEST_WITH(includes_are_read_at_once, setup, teardown),
     TEST_WITH(random_texts, setup, teardown),
