@@ -108,8 +108,8 @@ send_loaded(int chan, const struct load_result *r, bool ok, struct conf_check *c
 	return rc;
 }
 
-/* What becomes of a hundred thousand routes is some sixty megabytes in small pieces, none of which
- * is freed before the end: the heap grows in large steps. What grows beyond HEAP_LARGE by itself is
+/* What becomes of a hundred thousand routes is many small pieces, none of which is freed before the
+ * end: the heap grows in large steps. What grows beyond HEAP_LARGE by itself is
  * moved by the kernel, not copied. (Large pages were tried: to clear them costs more than the small
  * ones' faults where the host has to find the memory first.) */
 static void

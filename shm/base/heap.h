@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Memory for much work at once. A change of a hundred thousand routes takes the keeper some fifty
+ * Memory for much work at once. A change of a hundred thousand routes takes the keeper many
  * megabytes in small pieces, and much of its time went into fetching those from the kernel a page
  * at a time.
  */
